@@ -1,0 +1,80 @@
+"""A loaded Hugging Face model together with all that a probe may ask of it and a result must record."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+Kind = Literal["causal", "masked", "encoder"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """How a model is loaded. Everything but `device` can change its answers and is part of a cell's hash."""
+
+    revision: str | None = None
+    dtype: str = "float32"
+    device: str = "auto"
+    attention: str | None = None
+    trust_remote_code: bool = False
+    allow_pickle: bool = False
+    apply_chat_template: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """What is known of a model without loading its weights: enough to refuse a request, and to name a cell.
+
+    Attributes:
+        name: as the user gave it (Hub id, folder, or planted:NAME).
+        folder: where its files lie on this machine.
+        revision: commit sha on the Hub; null for a folder.
+        weights_sha256: over the weight files' contents in the order of their names.
+        tokenizer_sha256: likewise over the tokenizer's files.
+        kind: what its head can do: "causal" (next token), "masked" (fill a mask), "encoder" (vectors only).
+        next_sentence: it has a next-sentence head.
+        start_rule: "bos", "eos" or "none": the token that causal scores condition on.
+        has_mask: its tokenizer has a mask token.
+        max_length: the longest input in tokens, the smaller of the model's and the tokenizer's; null where neither says.
+        parameters: number of parameters, from the weight files' headers; null where they don't tell.
+        notes: sentences that belong into every score (flags such as a repeated special token).
+    """
+
+    name: str
+    folder: str
+    kind: Kind
+    architecture: str
+    revision: str | None = None
+    weights_sha256: str = ""
+    tokenizer_sha256: str = ""
+    next_sentence: bool = False
+    start_rule: Literal["bos", "eos", "none"] = "none"
+    has_mask: bool = False
+    lower_case: bool = False
+    vocabulary: int = 0
+    max_length: int | None = None
+    parameters: int | None = None
+    options: ModelOptions = field(default_factory=ModelOptions)
+    notes: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Built-in types for the result file; the folder stays on this machine."""
+        card = dataclasses.asdict(self)
+        del card["folder"]
+        card["notes"] = list(self.notes)
+        return card
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A network in evaluation mode on its device, its tokenizer, and its card."""
+
+    card: ModelCard
+    network: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    device: torch.device

@@ -1,0 +1,169 @@
+"""What is said about a number: the card of a metric, the card of a task, the score and its interval."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricInfo:
+    """The card of a metric: all that is said of it without computing it. Shown by `fairbench describe`.
+
+    Attributes:
+        reads: the record form whose answers it reads ("Pair").
+        probe: the probe that makes those answers ("likelihood").
+        columns: the answer columns it needs; a row with a missing or non-finite value there is left out and counted.
+        ideal: the unbiased (or, for utility, best) value.
+        low, high: range of the value; infinite where unbounded.
+        scale: the factor that is already in the value (100 for percentages), for display of differences.
+        unit: what is resampled and counted: "record", "cluster" or "stratum".
+        interval: how the interval is found.
+        p_value: the null hypothesis value = ideal is tested by inverting the bootstrap ("bootstrap"), by the metric's own
+            test in the same file (a function `<name>_test` or `test`), or not at all ("none").
+        direction: what a larger value means.
+        defaults: where a bare answers table lacks a row key, the column that stands in for it (stratum: role).
+        probe_options: options that this metric asks of its probe unless the user says otherwise.
+        experimental: True where the evidence for the metric is thin; the card says why under threats.
+    """
+
+    title: str
+    reads: str
+    probe: str
+    columns: tuple[str, ...]
+    kind: Literal["intrinsic", "extrinsic", "utility"]
+    ideal: float
+    low: float
+    high: float
+    direction: str
+    construct: str
+    formula: str
+    cite: str
+    scale: float = 1.0
+    unit: Literal["record", "cluster", "stratum"] = "record"
+    interval: Literal["bootstrap", "jackknife", "none"] = "bootstrap"
+    p_value: Literal["bootstrap", "own", "none"] = "none"
+    threats: tuple[str, ...] = ()
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    probe_options: Mapping[str, str] = field(default_factory=dict)
+    headline: bool = True
+    version: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """One complete place where a task's rows come from. Read by `fairbench.data`; a task never opens anything.
+
+    Attributes:
+        format: "csv", "json", "parquet", "lines" (a row a line, column `text`) or "document" (a row a file, column `text`).
+        columns: columns that every row must have, with a non-empty value in each.
+        files: raw files below the data folder, path -> sha256, read in this order; empty for a Hub source.
+        url: where a person gets those files.
+        hub, config, split, revision: data set id on the Hugging Face Hub and what of it, at a pinned revision.
+        shipped: the files lie in this package (below the folder of its tasks) and need no data folder.
+    """
+
+    format: Literal["csv", "json", "parquet", "lines", "document"]
+    columns: tuple[str, ...]
+    files: Mapping[str, str] = field(default_factory=dict)
+    url: str | None = None
+    hub: str | None = None
+    config: str | None = None
+    split: str | None = None
+    revision: str | None = None
+    shipped: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskInfo:
+    """The card of a task: its data, licence, groups, and the metrics that it is made for.
+
+    Attributes:
+        form: name of the record form that its records have.
+        sources: alternatives in the order of preference, each complete in itself.
+        metrics: metrics that are scored on this task by default.
+        cluster: what the records' `cluster` names, in words ("target term"), or "none".
+        suites: named suites it belongs to beside those that follow from its metrics' kinds ("quick").
+    """
+
+    title: str
+    form: str
+    sources: tuple[Source, ...]
+    licence: str
+    cite: str
+    language: str
+    groups: tuple[str, ...]
+    metrics: tuple[str, ...]
+    cluster: str
+    suites: tuple[str, ...] = ()
+    content_warning: str | None = None
+    notes: tuple[str, ...] = ()
+    version: int = 1
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An interval for a score: `low` and `high` on the score's own scale, at confidence `level`, found by `method`."""
+
+    low: float
+    high: float
+    level: float
+    method: str
+
+
+@dataclass(frozen=True)
+class PValue:
+    """A test's outcome: two-sided `value`, its `method` in words, and the published definition's p where that differs."""
+
+    value: float
+    method: str
+    published: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """A number with everything that it takes to print it.
+
+    Attributes:
+        value: null where undefined; then `undefined` says why.
+        n, n_total: units used, and units in the table (the metric's unit: records, clusters such as words or target terms).
+        n_records: rows used.
+        left_out: rows not used, by reason.
+        by_group: the same for each group, without groups of their own.
+        warnings: sentences that belong beside the number.
+    """
+
+    value: float | None
+    interval: Interval | None
+    p_value: float | None
+    p_method: str | None
+    n: int
+    n_total: int
+    n_records: int
+    ideal: float
+    unit: str
+    direction: str
+    p_published: float | None = None
+    left_out: dict[str, int] = field(default_factory=dict)
+    by_group: dict[str, Score] = field(default_factory=dict)
+    undefined: str | None = None
+    warnings: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The score as JSON-ready built-in types: no tuples, no NaN (undefined is null)."""
+        plain: dict[str, Any] = jsonable(dataclasses.asdict(self))
+        return plain
+
+
+def jsonable(value: Any) -> Any:
+    """Turns nested tuples, mappings and floats into JSON's types; a float that is not finite becomes null."""
+    if isinstance(value, Mapping):
+        return {str(k): jsonable(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [jsonable(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
