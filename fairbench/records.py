@@ -1,7 +1,7 @@
 """What a task asks a model about: eight frozen forms, and the tables they become.
 
-Every form carries the same row keys. `group` and `cluster` may be null; rows of one `cluster` are resampled together; the bootstrap
-keeps the count of each `stratum`; `source` is the id of the text that a record is a variant of; `meta` holds scalars of the data set.
+Every form carries the same row keys. Rows of one `cluster` are resampled together; draws keep the count of each `stratum`;
+`source` is the id of the text that a record is a variant of; `meta` holds scalars of the data set. All but `id` may be null.
 """
 
 from __future__ import annotations

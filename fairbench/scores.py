@@ -23,11 +23,12 @@ class MetricInfo:
         unit: what is resampled and counted: "record", "cluster" or "stratum".
         interval: how the interval is found.
         p_value: the null hypothesis value = ideal is tested by inverting the bootstrap ("bootstrap"), by the metric's own
-            test in the same file (a function `<name>_test` or `test`), or not at all ("none").
+            test in the same file (`significance`, in a family `<name>_significance`), or not at all ("none").
+        by_group: whether the metric has a meaning within one group (an association test has not: its sets are the groups).
         direction: what a larger value means.
         defaults: where a bare answers table lacks a row key, the column that stands in for it (stratum: role).
         probe_options: options that this metric asks of its probe unless the user says otherwise.
-        experimental: True where the evidence for the metric is thin; the card says why under threats.
+        headline: whether comparisons correct for it; a margin that stands beside its percentage is not a second headline.
     """
 
     title: str
@@ -46,6 +47,7 @@ class MetricInfo:
     unit: Literal["record", "cluster", "stratum"] = "record"
     interval: Literal["bootstrap", "jackknife", "none"] = "bootstrap"
     p_value: Literal["bootstrap", "own", "none"] = "none"
+    by_group: bool = True
     threats: tuple[str, ...] = ()
     defaults: Mapping[str, str] = field(default_factory=dict)
     probe_options: Mapping[str, str] = field(default_factory=dict)
@@ -129,9 +131,11 @@ class Score:
 
     Attributes:
         value: null where undefined; then `undefined` says why.
+        stderr: standard deviation of the bootstrap draws (or the jackknife's standard error).
         n, n_total: units used, and units in the table (the metric's unit: records, clusters such as words or target terms).
         n_records: rows used.
         left_out: rows not used, by reason.
+        counts: figures that the formula is made of, by name (ties, pairs that prefer the stereotype ...).
         by_group: the same for each group, without groups of their own.
         warnings: sentences that belong beside the number.
     """
@@ -146,8 +150,10 @@ class Score:
     ideal: float
     unit: str
     direction: str
+    stderr: float | None = None
     p_published: float | None = None
     left_out: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
     by_group: dict[str, Score] = field(default_factory=dict)
     undefined: str | None = None
     warnings: tuple[str, ...] = ()

@@ -1,0 +1,174 @@
+"""Answers tables on disk: made in parts that survive a kill, and read from files that came from elsewhere."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fairbench.errors import FairbenchError
+from fairbench.files import file_sha256, whole_file, write_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class AnswerStore:
+    """The answers of one cell on disk: parts while they are made, then one Parquet file with a note of how they came to be."""
+
+    folder: Path
+    key: str
+
+    @property
+    def path(self) -> Path:
+        """The finished file."""
+        return self.folder / f"{self.key}.parquet"
+
+    @property
+    def note_path(self) -> Path:
+        """The note beside it."""
+        return self.folder / f"{self.key}.json"
+
+    @property
+    def parts(self) -> Path:
+        """Folder of the parts; it exists only while answers are being made."""
+        return self.folder / f"{self.key}.parts"
+
+    def finished(self) -> bool:
+        """Whether all answers are there. The note is written last, so it stands for the whole."""
+        return self.note_path.exists() and self.path.exists()
+
+    def has_part(self, number: int) -> bool:
+        """Whether part `number` is there, whole."""
+        return (self.parts / f"{number:06d}.parquet").exists()
+
+    def write_part(self, number: int, rows: list[dict[str, Any]]) -> None:
+        """Writes one part atomically."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        with whole_file(self.parts / f"{number:06d}.parquet") as temporary:
+            pq.write_table(pa.Table.from_pylist(_same_keys(rows)), temporary)
+
+    def finish(self, note: Mapping[str, Any]) -> None:
+        """Joins the parts into one file, writes the note, and removes the parts. Memory holds one part at a time."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        files = sorted(self.parts.glob("[0-9]*.parquet"))
+        schema = pa.unify_schemas([pq.read_schema(f) for f in files], promote_options="permissive")
+        with whole_file(self.path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+            for file in files:
+                writer.write_table(_with_schema(pq.read_table(file), schema))
+        write_json(self.note_path, {**note, "sha256": file_sha256(self.path)})
+        shutil.rmtree(self.parts)
+
+    def note(self) -> dict[str, Any]:
+        """How the answers came to be: sha256, rows, seconds, device, notes."""
+        content: dict[str, Any] = json.loads(self.note_path.read_text(encoding="utf-8"))
+        return content
+
+    def read(self) -> pd.DataFrame:
+        """The answers table; FairbenchError where its bytes are not those that were written."""
+        import pandas as pd
+
+        found, wanted = file_sha256(self.path), self.note()["sha256"]
+        if found != wanted:
+            raise FairbenchError(
+                f"{self.path} was changed after it was written: its sha256 is {found[:12]}..., wanted {wanted[:12]}.... "
+                f"Remove it and {self.note_path.name} and run the same command again."
+            )
+        return pd.read_parquet(self.path)
+
+
+def _same_keys(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    keys = list(dict.fromkeys(key for row in rows for key in row))
+    return [{key: row.get(key) for key in keys} for row in rows]
+
+
+def _with_schema(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    import pyarrow as pa
+
+    for field in schema:
+        if field.name not in table.column_names:
+            table = table.append_column(field, pa.nulls(len(table), field.type))
+    return table.select(schema.names).cast(schema)
+
+
+def read_answers(path: Path) -> pd.DataFrame:
+    """Answers from a .parquet, .jsonl or .csv file; in CSV a list is written as JSON in its cell.
+
+    Raises:
+        FairbenchError: the file is absent, empty, of another type, or malformed; with the row and column where there is one.
+    """
+    readers = {".parquet": _read_parquet, ".jsonl": _read_jsonl, ".csv": _read_csv}
+    if path.suffix not in readers:
+        raise FairbenchError(f"{path}: found a file of type {path.suffix or 'unknown'!r}, wanted .parquet, .jsonl or .csv.")
+    if not path.is_file():
+        raise FairbenchError(f"{path}: there is no such file. Wanted a table of answers, a row an answer.")
+    table = readers[path.suffix](path)
+    if not len(table):
+        raise FairbenchError(f"{path} holds no rows. Wanted a table of answers, a row an answer.")
+    return table
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    import pandas as pd
+    import pyarrow as pa
+
+    try:
+        return pd.read_parquet(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise FairbenchError(f"{path} is no readable Parquet file ({error}). Write it again.") from None
+
+
+def _read_jsonl(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    rows = []
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise FairbenchError(
+                    f"{path}, row {number}, column {error.colno}: {error.msg}. Wanted one JSON object a line."
+                ) from None
+            if not isinstance(row, dict):
+                raise FairbenchError(f"{path}, row {number}: found {line.strip()[:40]!r}, wanted one JSON object a line.")
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(path)
+    except pd.errors.EmptyDataError:
+        raise FairbenchError(f"{path} is empty. Wanted a header line and a row an answer.") from None
+    except (pd.errors.ParserError, UnicodeDecodeError) as error:
+        raise FairbenchError(f"{path} is no well-formed CSV file: {str(error).strip()}. Mend that row.") from None
+    for name in table.columns:
+        cells = table[name]
+        if cells.dtype.kind not in "fiub" and cells.astype(str).str.startswith("[").any():
+            table[name] = pd.Series([_json_cell(c, row, name, path) for row, c in enumerate(cells, 1)], dtype=object)
+    return table
+
+
+def _json_cell(cell: Any, row: int, column: str, path: Path) -> Any:
+    if not isinstance(cell, str):
+        return None
+    try:
+        return json.loads(cell)
+    except json.JSONDecodeError as error:
+        raise FairbenchError(
+            f"{path}, row {row}, column {column!r}: found {cell[:40]!r}, wanted a JSON list ({error.msg}). Mend that cell."
+        ) from None

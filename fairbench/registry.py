@@ -1,0 +1,165 @@
+"""Finds metrics, tasks, probes, judges and mitigations by file name. The only module that knows their folders.
+
+A metric is a file of `fairbench.metrics` with `INFO` (a MetricInfo, or for a family a dict of them) and a function of each
+name; a task is a file of `fairbench.tasks` with `INFO` and `records(rows, task)`. Others come from entry points of the same two
+group names (each names a module) and from folders given with --include-path (DIR/metrics/*.py, DIR/tasks/*.py). There is no
+registering and no global state: a Registry reads the folders when it is asked, and what it read is its own.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import pkgutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Generic, Protocol, TypeVar
+
+from fairbench.errors import FairbenchError, did_you_mean
+from fairbench.measure import Metric
+from fairbench.records import Record
+from fairbench.scores import MetricInfo, TaskInfo
+
+Card = TypeVar("Card", MetricInfo, TaskInfo)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task as the registry found it: its card and its parser, (rows, task name) -> records."""
+
+    name: str
+    info: TaskInfo
+    records: Callable[[Iterable[Mapping[str, Any]], str], Iterator[Record]]
+
+
+class Probe(Protocol):
+    """What a probe module offers; `fairbench/probes/` has one file for each way of asking a model."""
+
+    VERSION: int
+    FORMS: tuple[str, ...]
+
+    def resolve(self, card: Any, form: str, requested: Mapping[str, Any]) -> dict[str, Any]:
+        """Every option filled in; raises FairbenchError where this model can't answer this form."""
+
+    def answer(self, model: Any, records: Sequence[Record], options: Mapping[str, Any], batching: Any) -> list[dict[str, Any]]:
+        """One dictionary of answer columns for each record, in order."""
+
+
+@dataclass(frozen=True)
+class Folder(Generic[Card]):
+    """The files of one kind: those of the package, of entry points, and of folders that the user names."""
+
+    kind: str
+    card: type[Card]
+    include: tuple[Path, ...] = ()
+    _modules: dict[str, ModuleType] = field(default_factory=dict, compare=False)
+
+    def find(self, name: str) -> tuple[Card, ModuleType]:
+        """The card and the module that hold `name`; the file whose name it begins with is tried before all others."""
+        for file in sorted(self.files(), key=lambda f: len(f) if f"{name}_".startswith(f"{f}_") else 0, reverse=True):
+            cards = self._cards(file)
+            if name in cards:
+                return cards[name], self._module(file)
+        known = sorted(self.all())
+        raise FairbenchError(
+            f"There is no {self.kind} {name!r}.{did_you_mean(name, known)} `fairbench list {self.kind}s` shows all {len(known)}."
+        )
+
+    def all(self) -> dict[str, Card]:
+        """Every card by name, in the order of the files."""
+        cards: dict[str, Card] = {}
+        for file in self.files():
+            for name, card in self._cards(file).items():
+                if name in cards:
+                    raise FairbenchError(f"Two files define the {self.kind} {name!r}. Rename one of them.")
+                cards[name] = card
+        return cards
+
+    def files(self) -> dict[str, str | Path]:
+        """File name -> module path (package, entry point) or file (include folder)."""
+        package = importlib.import_module(f"fairbench.{self.kind}s")
+        found: dict[str, str | Path] = {}
+        for file in pkgutil.iter_modules(package.__path__):
+            found[file.name] = f"{package.__name__}.{file.name}"
+        for entry in importlib.metadata.entry_points(group=f"fairbench.{self.kind}s"):
+            found[entry.name] = entry.value
+        for folder in self.include:
+            if not folder.is_dir():
+                raise FairbenchError(f"--include-path {folder}: no such folder. Wanted a folder that holds metrics/ or tasks/.")
+            found.update({path.stem: path for path in sorted((folder / f"{self.kind}s").glob("[!_]*.py"))})
+        return found
+
+    def _cards(self, file: str) -> dict[str, Card]:
+        info = getattr(self._module(file), "INFO", None)
+        cards = {file: info} if isinstance(info, self.card) else info
+        if not isinstance(cards, dict) or not all(isinstance(c, self.card) for c in cards.values()):
+            raise FairbenchError(
+                f"The file {file}.py defines no {self.kind}. Wanted INFO = {self.card.__name__}(...), or a dictionary of them."
+            )
+        return cards
+
+    def _module(self, file: str) -> ModuleType:
+        if file not in self._modules:
+            where = self.files()[file]
+            self._modules[file] = importlib.import_module(where) if isinstance(where, str) else _from_file(self.kind, where)
+        return self._modules[file]
+
+
+def _from_file(kind: str, path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"fairbench_included_{kind}_{path.stem}", path)
+    assert spec and spec.loader  # a .py file always has both
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise FairbenchError(
+            f"{path} can't be imported ({type(error).__name__}: {error}). Mend it or leave out its folder."
+        ) from error
+    return module
+
+
+class Registry:
+    """All that can be asked for by name."""
+
+    def __init__(self, include: Sequence[Path] = ()) -> None:
+        """`include`: folders beside the package that hold metrics/ or tasks/."""
+        self._metrics: Folder[MetricInfo] = Folder("metric", MetricInfo, tuple(include))
+        self._tasks: Folder[TaskInfo] = Folder("task", TaskInfo, tuple(include))
+
+    def metrics(self) -> dict[str, MetricInfo]:
+        """Cards of all metrics."""
+        return self._metrics.all()
+
+    def tasks(self) -> dict[str, TaskInfo]:
+        """Cards of all tasks."""
+        return self._tasks.all()
+
+    def metric(self, name: str) -> Metric:
+        """The metric of that name; FairbenchError with the nearest names where there is none."""
+        info, module = self._metrics.find(name)
+        family = isinstance(module.INFO, dict)
+
+        def optional(what: str) -> Any:
+            return getattr(module, f"{name}_{what}" if family else what, None)
+
+        return Metric(name, info, getattr(module, name), optional("significance"), optional("counts"))
+
+    def task(self, name: str) -> Task:
+        """The task of that name; FairbenchError with the nearest names where there is none."""
+        info, module = self._tasks.find(name)
+        return Task(name, info, module.records)
+
+    def probe(self, name: str) -> Probe:
+        """The probe module of that name."""
+        known = [m.name for m in pkgutil.iter_modules(importlib.import_module("fairbench.probes").__path__)]
+        if name not in known:
+            raise FairbenchError(f"There is no probe {name!r}.{did_you_mean(name, known)}")
+        probe: Probe = importlib.import_module(f"fairbench.probes.{name}")  # type: ignore[assignment]
+        return probe
+
+    def task_metrics(self, task: str) -> tuple[str, ...]:
+        """Metrics scored on a task unless the user names others."""
+        return self.task(task).info.metrics

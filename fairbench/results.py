@@ -1,0 +1,81 @@
+"""Result files: written whole or not at all, read back with their schema checked.
+
+<output>/<model>-<8 hex>/<task>/<metric>[@options].json     one result
+<output>/<model>-<8 hex>/answers/<hash>.parquet             the answers it was measured on (and <hash>.json: how they came to be)
+<output>/<model>-<8 hex>/results.json                       all of them, in lm-evaluation-harness's shape
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fairbench.errors import FairbenchError
+from fairbench.files import write_json
+from fairbench.scores import Score, jsonable
+
+SCHEMA = 1
+"""Version of the result file's shape; a reader refuses a newer one."""
+
+
+class Result(BaseModel):
+    """A result file. `results/README.md` explains every field."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    schema_version: int = Field(SCHEMA, alias="schema", le=SCHEMA)
+    metric: dict[str, Any]
+    task: dict[str, Any]
+    model: dict[str, Any]
+    probe: dict[str, Any]
+    score: Score
+    answers: dict[str, Any]
+    run: dict[str, Any]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready, with the keys in the order of the file."""
+        plain = {name: getattr(self, name) for name in ("metric", "task", "model", "probe")}
+        ends = {"answers": self.answers, "run": self.run}
+        return {"schema": self.schema_version, **jsonable(plain), "score": self.score.as_dict(), **jsonable(ends)}
+
+
+def write_result(path: Path, result: Result) -> None:
+    """Writes a result file atomically."""
+    write_json(path, result.as_dict())
+
+
+def read_result(path: Path) -> Result:
+    """Reads a result file; FairbenchError where it is none, is broken, or has a newer schema."""
+    try:
+        return Result.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ValidationError) as error:
+        first = error.errors()[0] if isinstance(error, ValidationError) else None
+        found = f"{'.'.join(map(str, first['loc'])) or 'file'}: {first['msg']}" if first else str(error)
+        raise FairbenchError(
+            f"{path} is no fairbench result of schema {SCHEMA} or older ({found}). Wanted a file that `fairbench score` wrote; "
+            "run it again, or update fairbench if the file is newer."
+        ) from None
+
+
+def lm_eval_shape(results: Iterable[Result]) -> dict[str, Any]:
+    """Results of one model as lm-evaluation-harness writes them, so that viewers of that format can read them."""
+    shaped: dict[str, Any] = {name: {} for name in ("results", "configs", "versions", "n-shot", "higher_is_better", "n-samples")}
+    for result in results:
+        task, metric, score = result.task["name"], result.metric["name"], result.score
+        entry = shaped["results"].setdefault(task, {"alias": task})
+        entry[f"{metric},none"] = score.value
+        entry[f"{metric}_stderr,none"] = "N/A" if score.stderr is None else score.stderr
+        shaped["configs"][task] = {"task": task, "metadata": {"version": result.task["version"]}, "probe": result.probe}
+        shaped["versions"][task] = result.task["version"]
+        shaped["n-shot"][task] = 0
+        shaped["higher_is_better"].setdefault(task, {})[metric] = None  # bias has an ideal, not a better end
+        shaped["n-samples"][task] = {"original": result.task["n_total"], "effective": result.task["n"]}
+        shaped["config"] = {
+            "model": "hf", "model_args": f"pretrained={result.model['name']}", "model_sha": result.model["revision"],
+            "model_dtype": result.model["options"]["dtype"], "limit": result.task["limit"],
+        }  # fmt: skip
+        shaped["model_name"] = result.model["name"]
+    return shaped

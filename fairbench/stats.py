@@ -1,0 +1,165 @@
+"""Resampling by weights: draws over units, intervals, tests. Pure NumPy; SciPy only inside functions.
+
+A unit is what may be exchanged or resampled (a word, a pair, a document). Every function that draws takes a seed or a generator
+and gives the same numbers again for the same seed, whatever the machine.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairbench.scores import Interval, PValue
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.intp]
+
+CHUNK_BYTES = 64 * 2**20
+"""The most memory that one chunk of draws takes."""
+
+EXACT_LIMIT = 100_000
+"""A permutation test is exact up to so many partitions, and sampled with so many beyond."""
+
+
+@dataclass(frozen=True)
+class Units:
+    """Which unit each row belongs to, and which stratum each unit.
+
+    Attributes:
+        of_row: (n,) index of the row's unit.
+        stratum: (u,) index of the unit's stratum.
+        kind: "clusters", or "records" where no row has a cluster.
+    """
+
+    of_row: Indices
+    stratum: Indices
+    kind: str
+
+    @property
+    def count(self) -> int:
+        """Number of units u."""
+        return len(self.stratum)
+
+
+def resampling_units(table: pd.DataFrame) -> Units:
+    """Units of the bootstrap: a cluster where the row names one, else the record. A cluster never reaches across strata.
+
+    Args:
+        table: rows with the columns id, cluster, stratum (the latter two may be null).
+    """
+    stratum = table["stratum"].astype("string").fillna("").to_numpy(dtype=object)
+    cluster = table["cluster"]
+    keys = [
+        (s, "record", str(i)) if c is None or c != c else (s, "cluster", str(c))
+        for s, c, i in zip(stratum, cluster.astype(object), table["id"], strict=True)
+    ]
+    codes = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    strata = {name: number for number, name in enumerate(dict.fromkeys(stratum))}
+    return Units(
+        of_row=np.array([codes[key] for key in keys], dtype=np.intp),
+        stratum=np.array([strata[key[0]] for key in codes], dtype=np.intp),
+        kind="clusters" if cluster.notna().any() else "records",
+    )
+
+
+def bootstrap_weights(units: Units, draws: int, seed: int) -> Iterator[Floats]:
+    """Multinomial counts of a bootstrap over units, spread to their rows; each stratum keeps its number of units.
+
+    Integer draws and `bincount` are about nine times faster than `Generator.multinomial` and give the same distribution.
+
+    Yields:
+        (b, n) weights, in chunks of at most CHUNK_BYTES; the b of all chunks sum to `draws`.
+    """
+    rng = np.random.default_rng(seed)
+    rows = len(units.of_row)
+    size = max(1, CHUNK_BYTES // (8 * max(rows, units.count, 1)))
+    members = [np.flatnonzero(units.stratum == s) for s in range(int(units.stratum.max(initial=-1)) + 1)]
+    for start in range(0, draws, size):
+        b = min(size, draws - start)
+        counts = np.empty((b, units.count))
+        for inside in members:
+            m = len(inside)
+            drawn = rng.integers(0, m, size=(b, m)) + m * np.arange(b)[:, None]
+            counts[:, inside] = np.bincount(drawn.ravel(), minlength=b * m).reshape(b, m)
+        yield counts[:, units.of_row]
+
+
+def percentile_interval(drawn: Floats, level: float, method: str) -> Interval | None:
+    """The central `level` of the draws that have a value; None where fewer than two have one."""
+    kept = drawn[np.isfinite(drawn)]
+    if len(kept) < 2:
+        return None
+    low, high = np.quantile(kept, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(low), float(high), level, method)
+
+
+def bootstrap_p(drawn: Floats, null: float) -> PValue | None:
+    """Two-sided p of `value = null` by inverting the percentile interval: the level at which the interval just reaches `null`."""
+    kept = drawn[np.isfinite(drawn)]
+    if len(kept) < 2:
+        return None
+    below, above = int((kept <= null).sum()), int((kept >= null).sum())
+    p = min(1.0, 2 * (1 + min(below, above)) / (1 + len(kept)))
+    return PValue(p, f"bootstrap inversion, two-sided, value = {null:g}, {len(kept)} draws")
+
+
+def jackknife_error(left_out: Floats) -> float:
+    """Standard error from the values with one unit left out each: se^2 = (u - 1)/u * sum (t_i - mean)^2; left_out is (u,)."""
+    u = len(left_out)
+    return math.sqrt((u - 1) / u * float(((left_out - left_out.mean()) ** 2).sum()))
+
+
+def student_interval(value: float, stderr: float, units: int, level: float) -> Interval:
+    """The value plus and minus Student's quantile with u - 1 degrees of freedom times its standard error."""
+    from scipy.stats import t as student
+
+    reach = float(student.ppf((1 + level) / 2, units - 1)) * stderr
+    return Interval(value - reach, value + reach, level, f"jackknife, Student, {units} units")
+
+
+def tied(first: Floats, second: Floats) -> NDArray[np.bool_]:
+    """Whether two scores count as equal: |difference| <= 1e-6 * max(1, |score|)."""
+    return np.abs(first - second) <= 1e-6 * np.maximum(1.0, np.maximum(np.abs(first), np.abs(second)))
+
+
+def partitions(n: int, n_x: int, limit: int, rng: np.random.Generator) -> tuple[Iterator[NDArray[np.bool_]], bool]:
+    """Ways to choose n_x of n units: all of them if there are at most `limit`, else `limit` - 1 random ones.
+
+    Returns:
+        chunks of (k, n) membership matrices, and whether they are all (then the observed partition is among them).
+    """
+    exact = math.comb(n, n_x) <= limit
+    return (_all_partitions(n, n_x) if exact else _random_partitions(n, n_x, limit - 1, rng)), exact
+
+
+def _all_partitions(n: int, n_x: int) -> Iterator[NDArray[np.bool_]]:
+    from itertools import combinations, islice
+
+    rest = combinations(range(n), n_x)
+    while chosen := list(islice(rest, 20_000)):
+        members = np.zeros((len(chosen), n), dtype=bool)
+        np.put_along_axis(members, np.array(chosen, dtype=np.intp).reshape(len(chosen), n_x), True, axis=1)
+        yield members
+
+
+def _random_partitions(n: int, n_x: int, count: int, rng: np.random.Generator) -> Iterator[NDArray[np.bool_]]:
+    for start in range(0, count, 20_000):
+        k = min(20_000, count - start)
+        members = np.zeros((k, n), dtype=bool)
+        members[:, :n_x] = True
+        yield rng.permuted(members, axis=1)
+
+
+def partition_p(seen: float, permuted: Floats, exact: bool, two_sided: bool) -> float:
+    """Share of partitions at least as extreme as the one seen, which is counted among them; ties count (slack 1e-12)."""
+    extreme = np.abs(permuted) >= abs(seen) - 1e-12 if two_sided else permuted >= seen - 1e-12
+    hits = int(extreme.sum())
+    return hits / len(permuted) if exact else (1 + hits) / (1 + len(permuted))
