@@ -47,13 +47,14 @@ class AnswerStore:
         """Whether part `number` is there, whole."""
         return (self.parts / f"{number:06d}.parquet").exists()
 
-    def write_part(self, number: int, rows: list[dict[str, Any]]) -> None:
-        """Writes one part atomically."""
+    def write_part(self, number: int, rows: list[dict[str, Any]], seconds: float) -> None:
+        """Writes one part atomically, with the time that it took to make."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         with whole_file(self.parts / f"{number:06d}.parquet") as temporary:
-            pq.write_table(pa.Table.from_pylist(_same_keys(rows)), temporary)
+            table = pa.Table.from_pylist(_same_keys(rows))
+            pq.write_table(table.replace_schema_metadata({"seconds": str(seconds)}), temporary)
 
     def finish(self, note: Mapping[str, Any]) -> None:
         """Joins the parts into one file, writes the note, and removes the parts. Memory holds one part at a time."""
@@ -61,11 +62,16 @@ class AnswerStore:
         import pyarrow.parquet as pq
 
         files = sorted(self.parts.glob("[0-9]*.parquet"))
-        schema = pa.unify_schemas([pq.read_schema(f) for f in files], promote_options="permissive")
+        schemas = [pq.read_schema(f) for f in files]
+        seconds = sum(float((schema.metadata or {}).get(b"seconds", 0)) for schema in schemas)
+        schema = pa.unify_schemas([s.remove_metadata() for s in schemas], promote_options="permissive")
+        count = 0
         with whole_file(self.path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
             for file in files:
-                writer.write_table(_with_schema(pq.read_table(file), schema))
-        write_json(self.note_path, {**note, "sha256": file_sha256(self.path)})
+                table = _with_schema(pq.read_table(file), schema)
+                count += len(table)
+                writer.write_table(table)
+        write_json(self.note_path, {**note, "rows": count, "seconds": round(seconds, 3), "sha256": file_sha256(self.path)})
         shutil.rmtree(self.parts)
 
     def note(self) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any, Generic, Protocol, TypeVar
 
 from fairbench.errors import FairbenchError, did_you_mean
-from fairbench.measure import Metric
+from fairbench.measurement import Metric
 from fairbench.records import Record
 from fairbench.scores import MetricInfo, TaskInfo
 
@@ -163,3 +163,16 @@ class Registry:
     def task_metrics(self, task: str) -> tuple[str, ...]:
         """Metrics scored on a task unless the user names others."""
         return self.task(task).info.metrics
+
+
+def suites(registry: Registry) -> dict[str, list[str]]:
+    """Task names by suite: full (all but the planted sets), intrinsic and extrinsic (by kind of metric), and the cards' own."""
+    kinds = {name: card.kind for name, card in registry.metrics().items()}
+    found: dict[str, list[str]] = {"quick": [], "intrinsic": [], "extrinsic": [], "full": [], "planted": []}
+    for name, info in registry.tasks().items():
+        groups = set(info.suites)
+        if "planted" not in groups:
+            groups |= {"full", *(kinds[m] for m in info.metrics if m in kinds)} - {"utility"}
+        for suite in groups:
+            found.setdefault(suite, []).append(name)
+    return found

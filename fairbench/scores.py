@@ -62,14 +62,17 @@ class Source:
     Attributes:
         format: "csv", "json", "parquet", "lines" (a row a line, column `text`) or "document" (a row a file, column `text`).
         columns: columns that every row must have, with a non-empty value in each.
+        may_be_empty: those of the columns in which a value may be empty all the same (blank lines).
         files: raw files below the data folder, path -> sha256, read in this order; empty for a Hub source.
         url: where a person gets those files.
         hub, config, split, revision: data set id on the Hugging Face Hub and what of it, at a pinned revision.
-        shipped: the files lie in this package (below the folder of its tasks) and need no data folder.
+        shipped: the files lie in this package and need no data folder; their paths begin with the sub-package ("tasks/weat.json",
+            "planted/data/pairs.csv").
     """
 
     format: Literal["csv", "json", "parquet", "lines", "document"]
     columns: tuple[str, ...]
+    may_be_empty: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
     url: str | None = None
     hub: str | None = None

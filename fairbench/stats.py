@@ -125,6 +125,13 @@ def student_interval(value: float, stderr: float, units: int, level: float) -> I
     return Interval(value - reach, value + reach, level, f"jackknife, Student, {units} units")
 
 
+def smallest_detectable(stderr: float, level: float = 0.95, power: float = 0.8) -> float:
+    """The smallest difference that a two-sided test would have seen with this power: (z_(1+level)/2 + z_power) * stderr."""
+    from scipy.stats import norm
+
+    return float(norm.ppf((1 + level) / 2) + norm.ppf(power)) * stderr
+
+
 def tied(first: Floats, second: Floats) -> NDArray[np.bool_]:
     """Whether two scores count as equal: |difference| <= 1e-6 * max(1, |score|)."""
     return np.abs(first - second) <= 1e-6 * np.maximum(1.0, np.maximum(np.abs(first), np.abs(second)))

@@ -1,0 +1,132 @@
+"""What a request comes to: names become tasks, metrics and probe options; what can't be done is refused before anything runs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fairbench.errors import FairbenchError, did_you_mean
+from fairbench.files import digest
+from fairbench.measurement import MeasureOptions, Metric
+from fairbench.models.batching import Batching
+from fairbench.models.loading import inspect_model
+from fairbench.models.model import ModelCard, ModelOptions
+from fairbench.registry import Registry, Task, suites
+
+PROBE_FLAGS = ("scorer", "pooling", "layer", "apply_chat_template")
+"""Probe options with a flag of their own; the name of a result file tells which of them were moved."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreOptions:
+    """What `fairbench score` can be told beside the model; the flags of the command line carry the same names."""
+
+    suite: str | None = None
+    tasks: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+    limit: float | None = None
+    data_dir: Path | None = None
+    output_path: Path = Path("results")
+    probe: Mapping[str, Any] = field(default_factory=dict)
+    model: ModelOptions = field(default_factory=ModelOptions)
+    measure: MeasureOptions = field(default_factory=MeasureOptions)
+    batching: Batching = field(default_factory=Batching)
+    include_path: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One table of answers: a task put to a model through a probe with all its options, and the metrics that read it.
+
+    `moved`: the probe options that the user set and that are not this metric's default.
+    """
+
+    task: Task
+    probe: str
+    options: Mapping[str, Any]
+    metrics: tuple[Metric, ...]
+    moved: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a request comes to: the answers to make, and what this model can't do with the reason."""
+
+    card: ModelCard
+    asks: tuple[Ask, ...]
+    skipped: Mapping[str, str]
+
+
+def make_plan(model: str, options: ScoreOptions) -> Plan:
+    """Resolves every name of a request.
+
+    Raises:
+        FairbenchError: a name is unknown, or the model can't do what the user named; what only a suite holds is skipped instead.
+    """
+    registry = Registry(options.include_path)
+    if options.limit is not None and options.limit <= 0:
+        raise FairbenchError(
+            f"--limit {options.limit:g}: found no records to ask. Wanted a whole number above 0 or a share below 1."
+        )
+    named = [registry.metric(name) for name in options.metrics]
+    tasks = [registry.task(name) for name in options.tasks] or _suite(registry, options.suite, named)
+    card = inspect_model(model, options.model)
+    asks: dict[str, Ask] = {}
+    skipped: dict[str, str] = {}
+    for task in tasks:
+        metrics = named or [registry.metric(name) for name in task.info.metrics]
+        if not metrics:
+            skipped[task.name] = "no metric reads it yet"
+        for metric in metrics:
+            if metric.info.reads != task.info.form:
+                skipped[f"{task.name}/{metric.name}"] = (
+                    f"{metric.name} reads {metric.info.reads} records, these are {task.info.form}"
+                )
+                continue
+            try:
+                resolved, moved = _probe_options(registry, card, task, metric, options.probe)
+            except FairbenchError as error:
+                if options.tasks or options.metrics:
+                    raise
+                skipped[task.name] = str(error)
+                break
+            key = digest([task.name, metric.info.probe, resolved])
+            before = asks[key].metrics if key in asks else ()
+            asks[key] = Ask(task, metric.info.probe, resolved, (*before, metric), moved)
+    if not asks:
+        reasons = " ".join(f"{name}: {why}." for name, why in list(skipped.items())[:3])
+        raise FairbenchError(f"Nothing is left to score on {model}. {reasons} `fairbench list tasks` shows what there is.")
+    return Plan(card, tuple(asks.values()), skipped)
+
+
+def _probe_options(
+    registry: Registry, card: ModelCard, task: Task, metric: Metric, asked: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """All options of the probe for this metric, and those of them that the user moved from the default."""
+    probe, given = registry.probe(metric.info.probe), {k: v for k, v in asked.items() if v is not None}
+    resolved = probe.resolve(card, task.info.form, {**metric.info.probe_options, **given})
+    plain = dataclasses.replace(card, options=dataclasses.replace(card.options, apply_chat_template=False))
+    try:
+        default = probe.resolve(plain, task.info.form, metric.info.probe_options)
+    except FairbenchError:  # the default is not for this model: all that the user gave is his own
+        default = {}
+    return resolved, {k: v for k, v in resolved.items() if k in PROBE_FLAGS and default.get(k) != v}
+
+
+def _suite(registry: Registry, suite: str | None, named: Sequence[Metric]) -> list[Task]:
+    """Tasks of a suite. With metrics named and no suite: every task that lists one of them."""
+    cards = registry.tasks()
+    if suite is None and named:
+        wanted = {m.name for m in named}
+        chosen = [name for name, info in cards.items() if wanted & set(info.metrics) and "planted" not in info.suites]
+    else:
+        chosen = suites(registry).get(suite or "quick", [])
+        if not chosen:
+            known = suites(registry)
+            raise FairbenchError(
+                f"There is no suite {suite!r}.{did_you_mean(str(suite), known)} Wanted one of {', '.join(known)}."
+            )
+    return [registry.task(name) for name in chosen]
