@@ -160,26 +160,23 @@ def progress_bars(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
     if quiet:
         yield lambda what, done, total: None
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+    from rich.text import Text
 
-    rate = TextColumn("{task.fields[rate]}")
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        rate,
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
+    class RateColumn(ProgressColumn):
+        """Records a second."""
+
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.speed:.1f}/s" if task.speed else "")
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), RateColumn(), TimeRemainingColumn())
     bars: dict[str, Any] = {}
     with Progress(*columns, console=err, transient=True) as progress:
 
         def move(what: str, done: int, total: int) -> None:
             if what not in bars:
-                bars[what] = progress.add_task(what, total=total, rate="")
+                bars[what] = progress.add_task(what, total=total)
             progress.update(bars[what], completed=done, total=total)
-            speed = progress.tasks[bars[what]].speed
-            progress.update(bars[what], rate=f"{speed:.1f}/s" if speed else "")
             if done >= total:
                 progress.remove_task(bars.pop(what))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,6 @@ from fairbench.models.batching import Batching
 from fairbench.models.loading import inspect_model
 from fairbench.models.model import ModelCard, ModelOptions
 from fairbench.registry import Registry, Task, suites
-
-PROBE_FLAGS = ("scorer", "pooling", "layer", "apply_chat_template")
-"""Probe options with a flag of their own; the name of a result file tells which of them were moved."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +96,7 @@ def make_plan(model: str, options: ScoreOptions) -> Plan:
     if not asks:
         reasons = " ".join(f"{name}: {why}." for name, why in list(skipped.items())[:3])
         raise FairbenchError(f"Nothing is left to score on {model}. {reasons} `fairbench list tasks` shows what there is.")
+    _refuse_idle_options(registry, asks.values(), options.probe)
     return Plan(card, tuple(asks.values()), skipped)
 
 
@@ -106,14 +104,27 @@ def _probe_options(
     registry: Registry, card: ModelCard, task: Task, metric: Metric, asked: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """All options of the probe for this metric, and those of them that the user moved from the default."""
-    probe, given = registry.probe(metric.info.probe), {k: v for k, v in asked.items() if v is not None}
+    probe = registry.probe(metric.info.probe)
+    given = {k: v for k, v in asked.items() if v is not None and k in probe.OPTIONS}
     resolved = probe.resolve(card, task.info.form, {**metric.info.probe_options, **given})
     plain = dataclasses.replace(card, options=dataclasses.replace(card.options, apply_chat_template=False))
     try:
         default = probe.resolve(plain, task.info.form, metric.info.probe_options)
     except FairbenchError:  # the default is not for this model: all that the user gave is his own
         default = {}
-    return resolved, {k: v for k, v in resolved.items() if k in PROBE_FLAGS and default.get(k) != v}
+    flags = (*probe.OPTIONS, "apply_chat_template")
+    return resolved, {k: v for k, v in resolved.items() if k in flags and default.get(k) != v}
+
+
+def _refuse_idle_options(registry: Registry, asks: Iterable[Ask], given: Mapping[str, Any]) -> None:
+    """A probe option that no probe of the plan has would be dropped in silence; it is refused instead."""
+    owned = {option for ask in asks for option in registry.probe(ask.probe).OPTIONS}
+    idle = [name for name, value in given.items() if value is not None and name not in owned]
+    if idle:
+        raise FairbenchError(
+            f"--{idle[0]} {given[idle[0]]}: nothing that was asked for uses it. "
+            f"Options of these probes: {', '.join('--' + o for o in sorted(owned))}. Leave it out or name other tasks."
+        )
 
 
 def _suite(registry: Registry, suite: str | None, named: Sequence[Metric]) -> list[Task]:

@@ -36,10 +36,15 @@ class Task:
 
 
 class Probe(Protocol):
-    """What a probe module offers; `fairbench/probes/` has one file for each way of asking a model."""
+    """What a probe module offers; `fairbench/probes/` has one file for each way of asking a model.
+
+    VERSION is raised when answers come out otherwise; FORMS are the record forms that it answers; OPTIONS are the names of the
+    options that `requested` may hold, each a flag of the command line.
+    """
 
     VERSION: int
     FORMS: tuple[str, ...]
+    OPTIONS: tuple[str, ...]
 
     def resolve(self, card: Any, form: str, requested: Mapping[str, Any]) -> dict[str, Any]:
         """Every option filled in; raises FairbenchError where this model can't answer this form."""

@@ -144,7 +144,7 @@ class _Runner:
             {
                 "device": model.device.type,
                 "attention": getattr(model.network.config, "_attn_implementation", None),
-                "notes": self._notes,
+                "notes": [*self._notes, *data.provenance.get("warnings", ())],
             }
         )
 

@@ -40,6 +40,7 @@ class ModelCard:
         next_sentence: it has a next-sentence head.
         start_rule: "bos", "eos" or "none": the token that causal scores condition on.
         has_mask: its tokenizer has a mask token.
+        layers: number of hidden layers; null where the configuration does not say.
         max_length: the longest input in tokens, the smaller of the model's and the tokenizer's; null where neither says.
         parameters: number of parameters, from the weight files' headers; null where they don't tell.
         notes: sentences that belong into every score (flags such as a repeated special token).
@@ -57,6 +58,7 @@ class ModelCard:
     has_mask: bool = False
     lower_case: bool = False
     vocabulary: int = 0
+    layers: int | None = None
     max_length: int | None = None
     parameters: int | None = None
     options: ModelOptions = field(default_factory=ModelOptions)
