@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +16,8 @@ from fairbench.scores import MetricInfo, Score, TaskInfo
 if TYPE_CHECKING:
     from fairbench.study import Run
 
-out = Console(highlight=False, soft_wrap=True)
+# Names of tasks and metrics must stay whole, also where output goes to a file and no width is known.
+out = Console(highlight=False, soft_wrap=True, width=max(shutil.get_terminal_size().columns, 110))
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 

@@ -106,10 +106,11 @@ def _probe_options(
     """All options of the probe for this metric, and those of them that the user moved from the default."""
     probe = registry.probe(metric.info.probe)
     given = {k: v for k, v in asked.items() if v is not None and k in probe.OPTIONS}
-    resolved = probe.resolve(card, task.info.form, {**metric.info.probe_options, **given})
+    usual = {**metric.info.probe_options, **task.info.probe_options}
+    resolved = probe.resolve(card, task.info.form, {**usual, **given})
     plain = dataclasses.replace(card, options=dataclasses.replace(card.options, apply_chat_template=False))
     try:
-        default = probe.resolve(plain, task.info.form, metric.info.probe_options)
+        default = probe.resolve(plain, task.info.form, usual)
     except FairbenchError:  # the default is not for this model: all that the user gave is his own
         default = {}
     flags = (*probe.OPTIONS, "apply_chat_template")

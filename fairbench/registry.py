@@ -39,7 +39,7 @@ class Probe(Protocol):
     """What a probe module offers; `fairbench/probes/` has one file for each way of asking a model.
 
     VERSION is raised when answers come out otherwise; FORMS are the record forms that it answers; OPTIONS are the names of the
-    options that `requested` may hold, each a flag of the command line.
+    options that `requested` may hold: those of a metric's or task's card, and flags of the command line.
     """
 
     VERSION: int

@@ -91,6 +91,7 @@ class TaskInfo:
         sources: alternatives in the order of preference, each complete in itself.
         metrics: metrics that are scored on this task by default.
         cluster: what the records' `cluster` names, in words ("target term"), or "none".
+        probe_options: what this task's records ask of a probe (StereoSet intersentence: context continued).
         suites: named suites it belongs to beside those that follow from its metrics' kinds ("quick").
     """
 
@@ -103,6 +104,7 @@ class TaskInfo:
     groups: tuple[str, ...]
     metrics: tuple[str, ...]
     cluster: str
+    probe_options: Mapping[str, str] = field(default_factory=dict)
     suites: tuple[str, ...] = ()
     content_warning: str | None = None
     notes: tuple[str, ...] = ()

@@ -98,6 +98,8 @@ def score(model: str, options: ScoreOptions | None = None, progress: Progress | 
             results += runner.run(ask, data[ask.task.name], *counted[ask.task.name])
         except FairbenchError as error:
             failed[ask.task.name] = str(error)
+        except Exception as error:  # whatever one cell dies of, the others go on
+            failed[ask.task.name] = f"{type(error).__name__}: {error}"
     if results:
         write_json(folder / "results.json", lm_eval_shape(_all_results(folder)))
     return Run(plan.card, tuple(results), folder, plan.skipped, failed)

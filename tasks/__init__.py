@@ -1,0 +1,1 @@
+"""One file a task, or a family of tasks; installs as fairbench.tasks."""
