@@ -32,7 +32,7 @@ def run_demo(output: Path, progress: Progress) -> Iterator[tuple[Run, Verdict]]:
 
 def verdict(name: str, run: Run) -> Verdict:
     """Reads the verdict from the pair test: biased where its interval leaves the ideal out."""
-    found = {r.metric["name"]: r.score for r in run.results}
+    found = {r.metric["name"]: r.score for r in run.results if r.task["name"] == "planted_pairs"}
     planted = card(name)
     share, margin = found["crows_pairs"], found["crows_pairs_margin"]
     sentence = f"{name} (planted gap {planted['planted_gap']:.2f}): {judge(share)}"
