@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from collections.abc import Mapping
@@ -15,6 +16,10 @@ from fairbench.files import file_sha256, whole_file, write_json
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+
+
+JSON_LIST = r"\[\s*[\[\]\"\-0-9]"
+"""How a list begins in a CSV cell; a template such as "[TARGET] is here" begins otherwise."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +61,15 @@ class AnswerStore:
             table = pa.Table.from_pylist(_same_keys(rows))
             pq.write_table(table.replace_schema_metadata({"seconds": str(seconds)}), temporary)
 
-    def finish(self, note: Mapping[str, Any]) -> None:
-        """Joins the parts into one file, writes the note, and removes the parts. Memory holds one part at a time."""
+    def finish(self, parts: int, note: Mapping[str, Any]) -> None:
+        """Joins all `parts` into one file, writes the note, and removes them. Memory holds one part at a time."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        files = sorted(self.parts.glob("[0-9]*.parquet"))
+        files = [self.parts / f"{number:06d}.parquet" for number in range(parts)]
+        absent = [file.name for file in files if not file.exists()]
+        if absent or not files:
+            raise FairbenchError(f"{self.parts}: {', '.join(absent) or 'every part'} is absent. Run the same command again.")
         schemas = [pq.read_schema(f) for f in files]
         seconds = sum(float((schema.metadata or {}).get(b"seconds", 0)) for schema in schemas)
         schema = pa.unify_schemas([s.remove_metadata() for s in schemas], promote_options="permissive")
@@ -76,7 +84,12 @@ class AnswerStore:
 
     def note(self) -> dict[str, Any]:
         """How the answers came to be: sha256, rows, seconds, device, notes."""
-        content: dict[str, Any] = json.loads(self.note_path.read_text(encoding="utf-8"))
+        try:
+            content: dict[str, Any] = json.loads(self.note_path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise FairbenchError(
+                f"{self.note_path} can't be read ({error}). Remove it and {self.path.name} and run the same command again."
+            ) from None
         return content
 
     def read(self) -> pd.DataFrame:
@@ -130,26 +143,30 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(path)
     except (pa.ArrowInvalid, OSError) as error:
-        raise FairbenchError(f"{path} is no readable Parquet file ({error}). Write it again.") from None
+        reason = str(error).split("\n")[0]
+        raise FairbenchError(f"{path} is no readable Parquet file ({reason}). Write it again.") from None
 
 
 def _read_jsonl(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     rows = []
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise FairbenchError(
-                    f"{path}, row {number}, column {error.colno}: {error.msg}. Wanted one JSON object a line."
-                ) from None
-            if not isinstance(row, dict):
-                raise FairbenchError(f"{path}, row {number}: found {line.strip()[:40]!r}, wanted one JSON object a line.")
-            rows.append(row)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise FairbenchError(f"{path} is not UTF-8 ({error.reason} at byte {error.start}). Write it again as UTF-8.") from None
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise FairbenchError(
+                f"{path}, row {number}, column {error.colno}: {error.msg}. Wanted one JSON object a line."
+            ) from None
+        if not isinstance(row, dict):
+            raise FairbenchError(f"{path}, row {number}: found {line.strip()[:40]!r}, wanted one JSON object a line.")
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
@@ -157,16 +174,33 @@ def _read_csv(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        table = pd.read_csv(path)
+        _check_csv(path)
+        # Words such as None and NA are group names somewhere: only an empty cell is missing.
+        table = pd.read_csv(path, keep_default_na=False, na_values=[""])
     except pd.errors.EmptyDataError:
         raise FairbenchError(f"{path} is empty. Wanted a header line and a row an answer.") from None
-    except (pd.errors.ParserError, UnicodeDecodeError) as error:
+    except (pd.errors.ParserError, UnicodeDecodeError, csv.Error) as error:
         raise FairbenchError(f"{path} is no well-formed CSV file: {str(error).strip()}. Mend that row.") from None
     for name in table.columns:
         cells = table[name]
-        if cells.dtype.kind not in "fiub" and cells.astype(str).str.startswith("[").any():
+        if cells.dtype.kind not in "fiub" and cells.dropna().astype(str).str.match(JSON_LIST).any():
             table[name] = pd.Series([_json_cell(c, row, name, path) for row, c in enumerate(cells, 1)], dtype=object)
     return table
+
+
+def _check_csv(path: Path) -> None:
+    """Every row must have as many cells as the header: pandas would shift columns instead of saying so."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = csv.reader(file)
+        header = next(rows, [])
+        twice = sorted({name for name in header if header.count(name) > 1})
+        if twice:
+            raise FairbenchError(f"{path}: the column {twice[0]!r} stands twice in the header. Rename one of them.")
+        for number, row in enumerate(rows, 1):
+            if row and len(row) != len(header):
+                raise FairbenchError(
+                    f"{path}, row {number}: found {len(row)} cells, wanted {len(header)} as in the header. Mend it."
+                )
 
 
 def _json_cell(cell: Any, row: int, column: str, path: Path) -> Any:

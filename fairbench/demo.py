@@ -31,7 +31,7 @@ def run_demo(output: Path, progress: Progress) -> Iterator[tuple[Run, Verdict]]:
 
 
 def verdict(name: str, run: Run) -> Verdict:
-    """Reads the verdict from the pair test: biased where its interval leaves the ideal out."""
+    """Reads the verdict from the sign test of the pairs, which ties can't mislead as they do a share's interval."""
     found = {r.metric["name"]: r.score for r in run.results if r.task["name"] == "planted_pairs"}
     planted = card(name)
     share, margin = found["crows_pairs"], found["crows_pairs_margin"]
@@ -42,8 +42,8 @@ def verdict(name: str, run: Run) -> Verdict:
 
 
 def away(score: Score) -> bool:
-    """Whether the interval leaves the ideal out."""
-    return score.interval is not None and not score.interval.low <= score.ideal <= score.interval.high
+    """Whether the test rejects no preference at the interval's level."""
+    return score.p_value is not None and score.interval is not None and score.p_value < 1 - score.interval.level
 
 
 def judge(score: Score) -> str:

@@ -36,6 +36,8 @@ Flags = NDArray[np.bool_]
 
 TIE_WARNING = 0.01
 DROPPED_WARNING = 0.01
+FEW_UNITS = 10
+SLACK = 1e-9
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,13 @@ class MeasureOptions:
     draws: int = 10_000
     seed: int = 1234
     by_group: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuses a level or a number of draws that no interval can have."""
+        if not 0 < self.level < 1 or self.draws < 0:
+            raise FairbenchError(
+                f"Found the level {self.level:g} and {self.draws} draws; wanted a level between 0 and 1, and 0 or more draws."
+            )
 
 
 def measure(metric: Metric, answers: pd.DataFrame, options: MeasureOptions | None = None) -> Score:
@@ -98,21 +107,21 @@ def _whole(metric: Metric, table: pd.DataFrame, options: MeasureOptions) -> Scor
 
 def complete(answers: pd.DataFrame, info: MetricInfo) -> pd.DataFrame:
     """The table with every row key: a missing one is null, or the metric's stand-in; a missing id is the row's number from 1."""
+    import pandas as pd
+
     missing = [c for c in info.columns if c not in answers.columns]
     if missing:
-        hint = did_you_mean(missing[0], [str(c) for c in answers.columns])
+        hint = did_you_mean(missing[0], [str(c) for c in answers.columns if c not in info.columns])
         raise FairbenchError(
             f"The answers have no column {missing[0]!r}.{hint} Found: {', '.join(map(str, answers.columns)) or 'no columns'}. "
             f"Wanted for this metric: {', '.join(info.columns)}. Rename the columns or choose another metric."
         )
     table = answers.reset_index(drop=True).copy(deep=False)
-    for key in ROW_KEYS:
-        if key in table.columns:
-            continue
-        stand_in = info.defaults.get(key)
-        if key == "id":
-            table[key] = [str(i + 1) for i in range(len(table))]
-        else:
+    numbers = pd.Series([str(i + 1) for i in range(len(table))], index=table.index, dtype=object)
+    table["id"] = table["id"].astype(object).where(table["id"].notna(), numbers) if "id" in table.columns else numbers
+    for key in ROW_KEYS[1:]:
+        if key not in table.columns or table[key].isna().all():
+            stand_in = info.defaults.get(key)
             table[key] = table[stand_in] if stand_in in table.columns else None
     return table
 
@@ -121,7 +130,7 @@ def usable(table: pd.DataFrame, info: MetricInfo) -> tuple[pd.DataFrame, dict[st
     """Rows whose answers are complete and finite, and the others counted by reason."""
     reasons = np.full(len(table), None, dtype=object)
     if "left_out" in table.columns:
-        given = table["left_out"].notna().to_numpy()
+        given = (table["left_out"].notna() & (table["left_out"] != "")).to_numpy()
         reasons[given] = table["left_out"].astype(object).to_numpy()[given]
     asked = {f.name for f in dataclasses.fields(FORMS[info.reads])}
     for column in info.columns:
@@ -186,10 +195,15 @@ def _score(metric: Metric, table: pd.DataFrame, options: MeasureOptions) -> Scor
         return dataclasses.replace(empty, undefined=str(why), counts=metric.counts(table) if metric.counts else {})
     if not np.isfinite(value):
         return dataclasses.replace(empty, undefined="the formula has no finite value on these answers")
+    if not info.low - SLACK <= value <= info.high + SLACK:
+        reason = (
+            f"the formula gives {value:.6g}, outside of its range {info.low:g} to {info.high:g}: these answers can't be right"
+        )
+        return dataclasses.replace(empty, undefined=reason)
     counts = metric.counts(table) if metric.counts else {}
     warnings = []
     if counts.get("ties", 0) > TIE_WARNING * len(table):
-        warnings.append(f"{counts['ties']} of {len(table)} records are ties; they count as not preferring the stereotype.")
+        warnings.append(f"{counts['ties']} of {len(table)} records are ties; the metric's formula says how these count.")
     p = None
     if options.draws and info.p_value == "own" and metric.significance:
         p = metric.significance(table, np.random.default_rng(options.seed))
@@ -211,7 +225,10 @@ def _interval(
     if units.count < 2:
         return None, None, None, [f"No interval: there is only {units.count} of the {units.kind} to resample."]
     if info.interval == "jackknife":
-        stderr = jackknife_error(_leave_one_out(metric, table, units))
+        without = _leave_one_out(metric, table, units)
+        if not np.isfinite(without).all():
+            return None, None, None, ["No interval: without one of the " + units.kind + " the metric has no value."]
+        stderr = jackknife_error(without)
         return student_interval(value, stderr, units.count, options.level), stderr, None, []
     drawn = bootstrap_values(metric, table, units, options)
     kept = drawn[np.isfinite(drawn)]
@@ -219,8 +236,13 @@ def _interval(
     if len(drawn) - len(kept) > DROPPED_WARNING * len(drawn):
         warnings.append(f"{len(drawn) - len(kept)} of {len(drawn)} bootstrap draws had no value and were dropped.")
     method = f"bootstrap, percentile, {len(kept)} draws over {units.count} {units.kind}"
+    found = percentile_interval(kept, options.level, method)
+    if found is None:
+        return None, None, None, [*warnings, f"No interval: all draws over {units.count} {units.kind} give the same value."]
+    if units.count < FEW_UNITS:
+        warnings.append(f"The interval rests on {units.count} {units.kind} only and is rough.")
     p = bootstrap_p(kept, info.ideal) if info.p_value == "bootstrap" else None
-    return percentile_interval(kept, options.level, method), float(kept.std()) if len(kept) else None, p, warnings
+    return found, float(kept.std()), p, warnings
 
 
 def bootstrap_values(metric: Metric, table: pd.DataFrame, units: Units, options: MeasureOptions) -> Floats:
@@ -235,7 +257,15 @@ def bootstrap_values(metric: Metric, table: pd.DataFrame, units: Units, options:
 
 
 def _leave_one_out(metric: Metric, table: pd.DataFrame, units: Units) -> Floats:
-    return np.concatenate([metric.function(table, (units.of_row != unit).astype(float)[None, :]) for unit in range(units.count)])
+    return np.array([_value(metric, table, (units.of_row != unit).astype(float)) for unit in range(units.count)])
+
+
+def _value(metric: Metric, table: pd.DataFrame, weights: Floats) -> float:
+    """The metric at one set of weights (n,); NaN where it is undefined there."""
+    try:
+        return float(metric.function(table, weights[None, :])[0])
+    except Undefined:
+        return float("nan")
 
 
 def _count(table: pd.DataFrame, unit: str) -> int:

@@ -63,10 +63,20 @@ class Folder(Generic[Card]):
     _modules: dict[str, ModuleType] = field(default_factory=dict, compare=False)
 
     def find(self, name: str) -> tuple[Card, ModuleType]:
-        """The card and the module that hold `name`; the file whose name it begins with is tried before all others."""
-        for file in sorted(self.files(), key=lambda f: len(f) if f"{name}_".startswith(f"{f}_") else 0, reverse=True):
+        """The card and the module that hold `name`.
+
+        This package's files are looked at first, then the others by how much of the name they begin with, so that a broken
+        file of somebody else's does not keep another name from being found.
+        """
+        files = self.files()
+        own = self._own()
+        for file in sorted(files, key=lambda f: (f in own, len(f) if f"{name}_".startswith(f"{f}_") else 0), reverse=True):
             cards = self._cards(file)
             if name in cards:
+                if file != name and name in files:
+                    raise FairbenchError(
+                        f"Two files define the {self.kind} {name!r}: {file} and {files[name]}. Rename one of them."
+                    )
                 return cards[name], self._module(file)
         known = sorted(self.all())
         raise FairbenchError(
@@ -85,17 +95,25 @@ class Folder(Generic[Card]):
 
     def files(self) -> dict[str, str | Path]:
         """File name -> module path (package, entry point) or file (include folder)."""
-        package = importlib.import_module(f"fairbench.{self.kind}s")
-        found: dict[str, str | Path] = {}
-        for file in pkgutil.iter_modules(package.__path__):
-            found[file.name] = f"{package.__name__}.{file.name}"
+        found: dict[str, str | Path] = dict(self._own())
+        further: list[tuple[str, str | Path]] = []
         for entry in importlib.metadata.entry_points(group=f"fairbench.{self.kind}s"):
-            found[entry.name] = entry.value
+            further.append((entry.name, entry.module))
         for folder in self.include:
             if not folder.is_dir():
                 raise FairbenchError(f"--include-path {folder}: no such folder. Wanted a folder that holds metrics/ or tasks/.")
-            found.update({path.stem: path for path in sorted((folder / f"{self.kind}s").glob("[!_]*.py"))})
+            further += [(path.stem, path) for path in sorted((folder / f"{self.kind}s").glob("[!_]*.py"))]
+        for name, where in further:
+            if name in found:
+                raise FairbenchError(
+                    f"Two files are called {name} among the {self.kind}s: {found[name]} and {where}. Rename one."
+                )
+            found[name] = where
         return found
+
+    def _own(self) -> dict[str, str]:
+        package = importlib.import_module(f"fairbench.{self.kind}s")
+        return {file.name: f"{package.__name__}.{file.name}" for file in pkgutil.iter_modules(package.__path__)}
 
     def _cards(self, file: str) -> dict[str, Card]:
         info = getattr(self._module(file), "INFO", None)
@@ -109,7 +127,12 @@ class Folder(Generic[Card]):
     def _module(self, file: str) -> ModuleType:
         if file not in self._modules:
             where = self.files()[file]
-            self._modules[file] = importlib.import_module(where) if isinstance(where, str) else _from_file(self.kind, where)
+            try:
+                self._modules[file] = importlib.import_module(where) if isinstance(where, str) else _from_file(self.kind, where)
+            except Exception as error:
+                raise FairbenchError(
+                    f"{where} can't be imported ({type(error).__name__}: {error}). Mend it, or leave out its folder or package."
+                ) from error
         return self._modules[file]
 
 
@@ -117,12 +140,7 @@ def _from_file(kind: str, path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"fairbench_included_{kind}_{path.stem}", path)
     assert spec and spec.loader  # a .py file always has both
     module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise FairbenchError(
-            f"{path} can't be imported ({type(error).__name__}: {error}). Mend it or leave out its folder."
-        ) from error
+    spec.loader.exec_module(module)
     return module
 
 
@@ -150,7 +168,10 @@ class Registry:
         def optional(what: str) -> Any:
             return getattr(module, f"{name}_{what}" if family else what, None)
 
-        return Metric(name, info, getattr(module, name), optional("significance"), optional("counts"))
+        function = getattr(module, name, None)
+        if not callable(function):
+            raise FairbenchError(f"The file of metric {name} has its card but no function {name}(answers, weights). Add it.")
+        return Metric(name, info, function, optional("significance"), optional("counts"))
 
     def task(self, name: str) -> Task:
         """The task of that name; FairbenchError with the nearest names where there is none."""

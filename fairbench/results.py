@@ -26,7 +26,7 @@ class Result(BaseModel):
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
-    schema_version: int = Field(SCHEMA, alias="schema", le=SCHEMA)
+    schema_version: int = Field(alias="schema", le=SCHEMA)
     metric: dict[str, Any]
     task: dict[str, Any]
     model: dict[str, Any]

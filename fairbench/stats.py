@@ -55,18 +55,17 @@ def resampling_units(table: pd.DataFrame) -> Units:
     Args:
         table: rows with the columns id, cluster, stratum (the latter two may be null).
     """
-    stratum = table["stratum"].astype("string").fillna("").to_numpy(dtype=object)
-    cluster = table["cluster"]
-    keys = [
-        (s, "record", str(i)) if c is None or c != c else (s, "cluster", str(c))
-        for s, c, i in zip(stratum, cluster.astype(object), table["id"], strict=True)
-    ]
-    codes = {key: number for number, key in enumerate(dict.fromkeys(keys))}
-    strata = {name: number for number, name in enumerate(dict.fromkeys(stratum))}
+    clustered = table["cluster"].notna().to_numpy()
+    stratum = table["stratum"].astype(object).where(table["stratum"].notna(), "").astype(str)
+    names = table["cluster"].astype(object).where(clustered, table["id"]).astype(str)
+    keys = list(zip(stratum, clustered.tolist(), names, strict=True))
+    # Sorted, so that the same units get the same draws whatever the order of rows: two models' answers are paired by this.
+    codes = {key: number for number, key in enumerate(sorted(set(keys)))}
+    strata = {name: number for number, name in enumerate(sorted(set(stratum)))}
     return Units(
         of_row=np.array([codes[key] for key in keys], dtype=np.intp),
         stratum=np.array([strata[key[0]] for key in codes], dtype=np.intp),
-        kind="clusters" if cluster.notna().any() else "records",
+        kind="clusters" if clustered.any() else "records",
     )
 
 
@@ -78,14 +77,14 @@ def bootstrap_weights(units: Units, draws: int, seed: int) -> Iterator[Floats]:
     Yields:
         (b, n) weights, in chunks of at most CHUNK_BYTES; the b of all chunks sum to `draws`.
     """
-    rng = np.random.default_rng(seed)
     rows = len(units.of_row)
     size = max(1, CHUNK_BYTES // (8 * max(rows, units.count, 1)))
     members = [np.flatnonzero(units.stratum == s) for s in range(int(units.stratum.max(initial=-1)) + 1)]
+    streams = np.random.default_rng(seed).spawn(len(members))  # one a stratum: draws don't depend on where chunks end
     for start in range(0, draws, size):
         b = min(size, draws - start)
         counts = np.empty((b, units.count))
-        for inside in members:
+        for inside, rng in zip(members, streams, strict=True):
             m = len(inside)
             drawn = rng.integers(0, m, size=(b, m)) + m * np.arange(b)[:, None]
             counts[:, inside] = np.bincount(drawn.ravel(), minlength=b * m).reshape(b, m)
@@ -93,9 +92,9 @@ def bootstrap_weights(units: Units, draws: int, seed: int) -> Iterator[Floats]:
 
 
 def percentile_interval(drawn: Floats, level: float, method: str) -> Interval | None:
-    """The central `level` of the draws that have a value; None where fewer than two have one."""
+    """The central `level` of the draws that have a value; None where these don't differ: then they tell nothing."""
     kept = drawn[np.isfinite(drawn)]
-    if len(kept) < 2:
+    if not len(kept) or kept.min() == kept.max():
         return None
     low, high = np.quantile(kept, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), float(high), level, method)
@@ -145,6 +144,31 @@ def partitions(n: int, n_x: int, limit: int, rng: np.random.Generator) -> tuple[
     """
     exact = math.comb(n, n_x) <= limit
     return (_all_partitions(n, n_x) if exact else _random_partitions(n, n_x, limit - 1, rng)), exact
+
+
+def sign_flip_test(net: Floats, rng: np.random.Generator, kind: str) -> PValue:
+    """Two-sided test that the sum of independent, symmetric contributions is 0, by giving each of them either sign.
+
+    Exact over all 2^u signs up to EXACT_LIMIT of them, else that many - 1 random ones and the observed ones.
+
+    Args:
+        net: (u,) contribution of each unit (stereotype minus opposite, or a margin). Contributions of 0 change nothing.
+        rng: for the sampled signs.
+        kind: what the units are, in the plural.
+    """
+    units, net = len(net), net[net != 0]
+    exact = 2 ** len(net) <= EXACT_LIMIT
+    if exact:
+        signs = 1.0 - 2.0 * (np.arange(2 ** len(net))[:, None] >> np.arange(len(net)) & 1)
+        sums = signs @ net
+    else:
+        size = max(1, CHUNK_BYTES // (16 * len(net)))
+        chunks = [min(size, EXACT_LIMIT - 1 - start) for start in range(0, EXACT_LIMIT - 1, size)]
+        sums = np.concatenate([(1.0 - 2.0 * rng.integers(0, 2, size=(k, len(net)), dtype=np.int8)) @ net for k in chunks])
+    slack = 1e-9 * float(np.abs(net).sum())
+    hits = int((np.abs(sums) >= abs(float(net.sum())) - slack).sum())
+    p = hits / len(sums) if exact else (1 + hits) / (1 + len(sums))
+    return PValue(p, f"sign flips of {units} {kind}, two-sided, {'exact' if exact else f'{EXACT_LIMIT:,} sampled'}")
 
 
 def _all_partitions(n: int, n_x: int) -> Iterator[NDArray[np.bool_]]:

@@ -133,6 +133,7 @@ class _Runner:
         probe, done = self.registry.probe(ask.probe), 0
         what = f"{ask.task.name} ({ask.probe})"
         self.progress(what, 0, asked)
+        number = -1
         for number, part in enumerate(_parts(limited(ask.task.records(data, ask.task.name), asked, self.options.limit))):
             if not store.has_part(number):
                 start = time.perf_counter()
@@ -143,11 +144,12 @@ class _Runner:
             self.progress(what, done, asked)
         model = self._model(ask.options.get("head"))
         store.finish(
+            number + 1,
             {
                 "device": model.device.type,
                 "attention": getattr(model.network.config, "_attn_implementation", None),
                 "notes": [*self._notes, *data.provenance.get("warnings", ())],
-            }
+            },
         )
 
     def _model(self, head: str | None) -> Model:

@@ -72,13 +72,15 @@ def perplexity(answers: pd.DataFrame, weights: Floats) -> Floats:
     Raises:
         Undefined: nothing was scored.
     """
-    ppl: Floats = np.exp(_nats_per(answers, weights, "tokens"))
+    with np.errstate(over="ignore"):  # too large to write is undefined, which the core says
+        ppl: Floats = np.exp(_nats_per(answers, weights, "tokens"))
     return ppl
 
 
 def word_perplexity(answers: pd.DataFrame, weights: Floats) -> Floats:
     """Exponential of the mean negative log-likelihood per whitespace word: (b,) >= 1."""
-    ppl: Floats = np.exp(_nats_per(answers, weights, "words"))
+    with np.errstate(over="ignore"):
+        ppl: Floats = np.exp(_nats_per(answers, weights, "words"))
     return ppl
 
 
@@ -92,6 +94,8 @@ def _nats_per(answers: pd.DataFrame, weights: Floats, what: str) -> Floats:
     size = answers[what].to_numpy(dtype=float)
     if not size.sum() > 0:
         raise Undefined(f"no {what} were scored")
+    if (size < 0).any() or (answers["log_likelihood"].to_numpy(dtype=float)[size == 0] != 0).any():
+        raise Undefined(f"a row has a likelihood but no {what}, or fewer than none: these answers can't be right")
     with np.errstate(invalid="ignore", divide="ignore"):
         nats: Floats = -(weights @ answers["log_likelihood"].to_numpy(dtype=float)) / (weights @ size)
     return nats

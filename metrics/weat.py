@@ -35,8 +35,8 @@ WEAT = MetricInfo(
     columns=("role", "vector"),
     kind="intrinsic",
     ideal=0.0,
-    low=-2.0,
-    high=2.0,
+    low=-np.inf,
+    high=np.inf,
     direction="+ = target X is nearer to attribute A (and Y to B) than the other way round",
     construct="Differential association of two target word sets with two attribute word sets in a vector space.",
     formula="(mean_X s - mean_Y s) / sd_{X+Y} s, ddof 1; s(w) = mean_A cos(w, a) - mean_B cos(w, b)",
@@ -47,7 +47,7 @@ WEAT = MetricInfo(
     threats=(
         "A single d is weak evidence: word sets are small and d is noisy even where nothing is planted.",
         "Overstates association and depends on word frequency and on the choice of words (Ethayarajh et al. 2019).",
-        "d is not comparable across models or with ddof 0; |d| <= 2 holds for sets of equal size only.",
+        "d is not comparable across models or with ddof 0; |d| < 2 holds for sets of equal size only.",
         "Sees nothing between word sets that never share contexts; never judge a mitigation by it alone.",
         "On tied input embeddings it tests the output layer too.",
     ),
@@ -95,7 +95,7 @@ def weat(answers: pd.DataFrame, weights: Floats) -> Floats:
         weights: (b, n) frequencies of the n rows.
 
     Returns:
-        (b,) effect sizes in about [-2, 2], 0 ideal; NaN where a draw leaves fewer than two distinct s or no spread (sd < 1e-9).
+        (b,) effect sizes, 0 ideal, in (-2, 2) for sets of equal size; NaN where a draw leaves s no spread (sd < 1e-9).
 
     Raises:
         Undefined: a set is empty, a vector has no length, or s has no spread.
@@ -181,6 +181,8 @@ def _sets(answers: pd.DataFrame) -> _Sets:
     if len({len(v) for v in vectors}) > 1:
         raise Undefined("the vectors differ in length: " + ", ".join(sorted({str(len(v)) for v in vectors})))
     matrix = np.asarray(vectors, dtype=float)  # (n, D)
+    largest = np.abs(matrix).max(axis=1, keepdims=True)
+    matrix = np.divide(matrix, largest, out=np.zeros_like(matrix), where=largest > 0)  # lengths of huge vectors would overflow
     length = np.linalg.norm(matrix, axis=1)
     if not length.all():
         raise Undefined(f"{int((length == 0).sum())} vectors have length zero, so their cosine has no value")
