@@ -27,6 +27,7 @@ from fairbench.stats import (
     percentile_interval,
     resampling_units,
     student_interval,
+    unanimous_interval,
 )
 
 if TYPE_CHECKING:
@@ -237,6 +238,8 @@ def _interval(
         warnings.append(f"{len(drawn) - len(kept)} of {len(drawn)} bootstrap draws had no value and were dropped.")
     method = f"bootstrap, percentile, {len(kept)} draws over {units.count} {units.kind}"
     found = percentile_interval(kept, options.level, method)
+    if found is None and info.share and value in (info.low, info.high):
+        return unanimous_interval(value, info.low, info.high, units.count, options.level), None, None, warnings
     if found is None:
         return None, None, None, [*warnings, f"No interval: all draws over {units.count} {units.kind} give the same value."]
     if units.count < FEW_UNITS:

@@ -22,6 +22,7 @@ class MetricInfo:
         scale: the factor that is already in the value (100 for percentages), for display of differences.
         unit: what is resampled and counted: "record", "cluster" or "stratum".
         interval: how the interval is found.
+        share: the value is a mean of units' percentages: where every draw agrees, the exact binomial interval stands in.
         p_value: the null hypothesis value = ideal is tested by inverting the bootstrap ("bootstrap"), by the metric's own
             test in the same file (`significance`, in a family `<name>_significance`), or not at all ("none").
         by_group: whether the metric has a meaning within one group (an association test has not: its sets are the groups).
@@ -46,6 +47,7 @@ class MetricInfo:
     scale: float = 1.0
     unit: Literal["record", "cluster", "stratum"] = "record"
     interval: Literal["bootstrap", "jackknife", "none"] = "bootstrap"
+    share: bool = False
     p_value: Literal["bootstrap", "own", "none"] = "none"
     by_group: bool = True
     threats: tuple[str, ...] = ()

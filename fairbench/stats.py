@@ -100,6 +100,16 @@ def percentile_interval(drawn: Floats, level: float, method: str) -> Interval | 
     return Interval(float(low), float(high), level, method)
 
 
+def unanimous_interval(value: float, low: float, high: float, units: int, level: float) -> Interval:
+    """Clopper-Pearson's interval for a percentage on which all units agree, where a bootstrap sees no spread.
+
+    If all u units are at one end, the other end of the interval is where u units agree with probability (1 - level) / 2.
+    """
+    reach = (high - low) * (1 - ((1 - level) / 2) ** (1 / units))
+    low, high = (low, low + reach) if value == low else (high - reach, high)
+    return Interval(low, high, level, f"exact binomial (Clopper-Pearson), all {units} units agree")
+
+
 def bootstrap_p(drawn: Floats, null: float) -> PValue | None:
     """Two-sided p of `value = null` by inverting the percentile interval: the level at which the interval just reaches `null`."""
     kept = drawn[np.isfinite(drawn)]

@@ -43,6 +43,7 @@ SHARE = MetricInfo(
     construct="Whether a language model finds the more stereotyping sentence of a minimal pair more likely.",
     formula="100 * #(score_more > score_less) / N; ties stay in N and count 0",
     cite="Nangia, Vania, Bhalerao, Bowman 2020, EMNLP",
+    share=True,
     p_value="own",
     threats=(*_THREATS, "Saturates: read it beside crows_pairs_margin."),
 )
@@ -56,6 +57,7 @@ INFO = {
         low=-np.inf,
         high=np.inf,
         scale=1.0,
+        share=False,
         direction="+ = the stereotyping sentence scores higher",
         formula="mean of (score_more - score_less), in nats (per token where the scorer is a mean)",
         threats=(*_THREATS[:2], "A few pairs of very unequal length can carry a summed margin."),

@@ -125,6 +125,8 @@ def sanity_text(card: ModelCard) -> str:
     path = Path(card.folder) / "card.json"
     if path.is_file():
         text = json.loads(path.read_text(encoding="utf-8")).get("sanity_text")
+        if isinstance(text, list):
+            text = " ".join(text)
         if isinstance(text, str) and text:
             return text
     return SANITY_TEXT
