@@ -64,7 +64,10 @@ def demo(
     console.out.print("What the scores say", style="bold")
     for verdict in verdicts:
         console.out.print(f"  {verdict.sentence}", style="red" if verdict.biased else "green", markup=False)
-    console.out.print("The planted gap is P(stereotyped pronoun) - P(other) in the text that the model was trained on.")
+    console.out.print(
+        "The planted gap is P(stereotyped pronoun) - P(other) in a model's training text. 50 % = no preference; [95 % interval]; "
+        "biased = a sign test rejects no preference at 5 % after Holm's correction for two tests."
+    )
 
 
 @app.command()

@@ -48,6 +48,8 @@ WEAT = MetricInfo(
         "A single d is weak evidence: word sets are small and d is noisy even where nothing is planted.",
         "Overstates association and depends on word frequency and on the choice of words (Ethayarajh et al. 2019).",
         "d is not comparable across models or with ddof 0; |d| < 2 holds for sets of equal size only.",
+        "The permutation test keeps the attributes: targets that lie in two tight clusters (as gendered words do) reject by any "
+        "chance tilt of the attributes, also where nothing was planted. The interval resamples attributes too: read it first.",
         "Sees nothing between word sets that never share contexts; never judge a mitigation by it alone.",
         "On tied input embeddings it tests the output layer too.",
     ),
