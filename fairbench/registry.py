@@ -49,6 +49,9 @@ class Probe(Protocol):
     def resolve(self, card: Any, form: str, requested: Mapping[str, Any]) -> dict[str, Any]:
         """Every option filled in; raises FairbenchError where this model can't answer this form."""
 
+    def engine(self, model: Any) -> dict[str, str]:
+        """Which of the equal ways to the answers this model allows; recorded, but in no hash."""
+
     def answer(self, model: Any, records: Sequence[Record], options: Mapping[str, Any], batching: Any) -> list[dict[str, Any]]:
         """One dictionary of answer columns for each record, in order."""
 
@@ -181,10 +184,11 @@ class Registry:
     def probe(self, name: str) -> Probe:
         """The probe module of that name."""
         known = [m.name for m in pkgutil.iter_modules(importlib.import_module("fairbench.probes").__path__)]
-        if name not in known:
+        probe: Any = importlib.import_module(f"fairbench.probes.{name}") if name in known else None
+        if not hasattr(probe, "answer"):  # files beside a probe hold parts of it
             raise FairbenchError(f"There is no probe {name!r}.{did_you_mean(name, known)}")
-        probe: Probe = importlib.import_module(f"fairbench.probes.{name}")  # type: ignore[assignment]
-        return probe
+        found: Probe = probe
+        return found
 
     def task_metrics(self, task: str) -> tuple[str, ...]:
         """Metrics scored on a task unless the user names others."""

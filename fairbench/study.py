@@ -7,6 +7,7 @@ so metrics share answers, the same command twice does no model work, and a run t
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import importlib.metadata
 import platform
 import time
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 ANSWERS_VERSION = 1
 """Raised when answers of the same cell would come out otherwise; old ones are then not taken up."""
 
-PART_RECORDS = 128
+PART_RECORDS = 256
 PART_CHARACTERS = 32_768
 """A part holds at most so many records and characters: what a kill can lose. Fixed, so that numbers don't depend on kills."""
 
@@ -111,7 +112,7 @@ class _Runner:
     def __init__(self, card: ModelCard, folder: Path, options: ScoreOptions, progress: Progress) -> None:
         self.card, self.folder, self.options, self.progress = card, folder, options, progress
         self.registry = Registry(options.include_path)
-        self._loaded: dict[str | None, Model] = {}
+        self._loaded: Model | None = None
         self._notes: tuple[str, ...] = ()
 
     def run(self, ask: Ask, data: Rows, total: int, asked: int) -> list[Result]:
@@ -137,30 +138,30 @@ class _Runner:
         for number, part in enumerate(_parts(limited(ask.task.records(data, ask.task.name), asked, self.options.limit))):
             if not store.has_part(number):
                 start = time.perf_counter()
-                answers = probe.answer(self._model(ask.options.get("head")), part, ask.options, self.options.batching)
+                answers = probe.answer(self._model(), part, ask.options, self.options.batching)
                 table = [{**as_row(record), **answer} for record, answer in zip(part, answers, strict=True)]
                 store.write_part(number, table, time.perf_counter() - start)
             done += len(part)
             self.progress(what, done, asked)
-        model = self._model(ask.options.get("head"))
+        model = self._model()
         store.finish(
             number + 1,
             {
                 "device": model.device.type,
+                "engine": probe.engine(model),
                 "attention": getattr(model.network.config, "_attn_implementation", None),
                 "notes": [*self._notes, *data.provenance.get("warnings", ())],
             },
         )
 
-    def _model(self, head: str | None) -> Model:
-        if head not in self._loaded:
-            self._loaded[head] = model = load(self.card, head)  # type: ignore[arg-type]
-            if head is None and self.card.kind != "encoder":
-                from fairbench.probes.likelihood import sanity
-
-                flag = sanity(model)
+    def _model(self) -> Model:
+        """The model, loaded once; one that finds plain text unlikely is flagged in every score of this run."""
+        if self._loaded is None:
+            self._loaded = load(self.card)
+            if self.card.kind != "encoder":
+                flag = importlib.import_module("fairbench.probes.likelihood").sanity(self._loaded)
                 self._notes = (flag,) if flag else ()
-        return self._loaded[head]
+        return self._loaded
 
     def _result(self, ask: Ask, metric: Metric, store: AnswerStore, task: dict[str, Any], probe: dict[str, Any]) -> Result:
         options, measuring = self.options, dataclasses.asdict(self.options.measure)
@@ -183,7 +184,8 @@ class _Runner:
             score=score,
             answers={"path": f"answers/{store.path.name}", "sha256": note["sha256"], "rows": note["rows"]},
             run={
-                "cell": cell, "measure": measuring, "seconds_asking": note["seconds"], "versions": versions(),
+                "cell": cell, "measure": measuring, "seconds_asking": note["seconds"], "engine": note["engine"],
+                "versions": versions(),
                 "date": datetime.now(UTC).isoformat(timespec="seconds"), "platform": platform.platform(),
             },
         )  # fmt: skip

@@ -26,7 +26,7 @@ def store(tmp_path: Path) -> AnswerStore:
 def filled(store: AnswerStore, *parts: list[dict[str, Any]]) -> pd.DataFrame:
     for number, rows in enumerate(parts):
         store.write_part(number, rows, 0.5)
-    store.finish({"device": "cpu"})
+    store.finish(len(parts), {"device": "cpu"})
     return store.read()
 
 
@@ -41,7 +41,7 @@ def test_parts_become_one_table_with_a_note(store: AnswerStore):
     store.write_part(0, FIRST, 0.5)
     assert store.has_part(0) and not store.has_part(1) and not store.finished()
     store.write_part(1, SECOND, 0.25)
-    store.finish({"device": "cpu", "notes": ["one"]})
+    store.finish(2, {"device": "cpu", "notes": ["one"]})
     assert store.finished() and not store.parts.exists()
     note = store.note()
     assert (note["rows"], note["seconds"], note["device"], note["notes"]) == (3, 0.75, "cpu", ["one"])
@@ -57,7 +57,7 @@ def test_parts_become_one_table_with_a_note(store: AnswerStore):
 def test_parts_are_joined_by_number(store: AnswerStore, order: tuple[int, ...]):
     for number in order:
         store.write_part(number, [{"id": f"r{number}"}], 0.1)
-    store.finish({})
+    store.finish(3, {})
     assert store.read()["id"].tolist() == ["r0", "r1", "r2"]
 
 
@@ -114,7 +114,7 @@ def test_what_a_kill_leaves_behind_is_no_answer(store: AnswerStore):
     store.write_part(1, SECOND, 0.5)
     store.path.write_bytes(b"a table without a note")  # killed between the table and the note
     assert not store.finished()
-    store.finish({})
+    store.finish(2, {})
     assert store.finished() and len(store.read()) == 3
     assert sorted(path.name for path in store.folder.iterdir()) == ["0123abcd.json", "0123abcd.parquet"]
 
@@ -123,6 +123,36 @@ def test_a_part_that_can_not_be_written_leaves_nothing(store: AnswerStore):
     with pytest.raises(Exception, match=r"tuple|convert|mix"):
         store.write_part(0, [{"x": 1}, {"x": [1, "a"]}], 0.1)
     assert not store.has_part(0) and list(store.parts.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("written", "parts", "named"),
+    [((0, 2), 3, "000001.parquet is absent"), ((0, 1), 3, "000002.parquet is absent"), ((), 2, "000000.parquet, 000001.parquet")],
+    ids=["gap", "end", "all"],
+)
+def test_an_absent_part_is_refused_and_nothing_is_finished(store: AnswerStore, written: tuple[int, ...], parts: int, named: str):
+    for number in written:
+        store.write_part(number, [{"id": f"r{number}"}], 1.0)
+    with pytest.raises(FairbenchError, match=named) as error:
+        store.finish(parts, {})
+    assert "\n" not in str(error.value)
+    assert not store.finished() and all(store.has_part(number) for number in written)
+
+
+def test_no_parts_at_all_are_refused(store: AnswerStore):
+    with pytest.raises(FairbenchError, match="every part is absent"):
+        store.finish(0, {})
+
+
+@pytest.mark.parametrize("text", ["{", "", None], ids=["half", "empty", "absent"])
+def test_a_note_that_can_not_be_read_is_refused(store: AnswerStore, text: str | None):
+    filled(store, FIRST)
+    store.note_path.unlink()
+    if text is not None:
+        store.note_path.write_text(text, encoding="utf-8")
+    with pytest.raises(FairbenchError, match=r"0123abcd\.json can't be read") as error:
+        store.read()
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".jsonl", ".csv"])
@@ -172,12 +202,18 @@ def test_blank_lines_are_no_rows(tmp_path: Path):
         ("a.jsonl", "\n\n", "holds no rows"),
         ("a.csv", "", "is empty. Wanted a header line"),
         ("a.csv", "a,b\n", "holds no rows"),
-        ("a.csv", "a,b\n1,2\n1,2,3\n", "line 3"),
+        ("a.csv", "a,b\n1,2\n1,2,3\n", "row 2: found 3 cells, wanted 2 as in the header"),
+        ("a.csv", "a,b\n1,2\n1\n", "row 2: found 1 cells, wanted 2 as in the header"),
+        ("a.csv", "score_more,score_less\n-10,-11,5\n-12,-13,6\n", "row 1: found 3 cells, wanted 2 as in the header"),
+        ("a.csv", 'a,b\n"1\n1",2\n1,2,3\n', "row 2: found 3 cells"),
+        ("a.csv", "more,more,less\n1,2,3\n", "the column 'more' stands twice in the header"),
         ("a.csv", 'a,b\n1,"2\n', "no well-formed CSV"),
         ("a.csv", b"a,b\n1,\xff\n", "no well-formed CSV"),
         ("a.csv", 'a,vector\n1,"[1, 2]"\n2,"[1, 2"\n', r"row 2, column 'vector': found '\[1, 2'"),
         ("a.csv", 'a,vector\n1,"[1, 2]"\n2,"[1; 2]"\n', r"row 2, column 'vector'"),
+        ("a.jsonl", b'{"a": "\xff"}\n', "is not UTF-8"),
         ("a.parquet", "not parquet", "no readable Parquet file"),
+        ("a.parquet", b"PAR1" + b"\0" * 40 + b"PAR1", "no readable Parquet file"),
         ("a.json", "{}", r"type '.json', wanted .parquet, .jsonl or .csv"),
         ("answers", "{}", "type 'unknown'"),
     ],
@@ -192,3 +228,14 @@ def test_a_malformed_file_is_refused_in_one_paragraph(tmp_path: Path, name: str,
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path):
     with pytest.raises(FairbenchError, match="there is no such file"):
         read_answers(tmp_path / "answers.csv")
+
+
+def test_text_that_begins_with_a_bracket_is_no_list(tmp_path: Path):
+    table = read_answers(write(tmp_path, "a.csv", "template,x\n[TARGET] is here,1\n[ATTRIBUTE],2\n"))
+    assert table["template"].tolist() == ["[TARGET] is here", "[ATTRIBUTE]"]
+
+
+def test_words_that_look_like_missing_values_are_words(tmp_path: Path):
+    table = read_answers(write(tmp_path, "a.csv", "group,x\nNone,1\nNA,2\nnull,3\nnan,4\n,5\n"))
+    assert table["group"].tolist()[:4] == ["None", "NA", "null", "nan"]
+    assert table["group"].isna().tolist() == [False] * 4 + [True]

@@ -85,7 +85,7 @@ def test_measure_as_a_table(pairs):
         ("a.jsonl", "", "no rows"),
         ("a.jsonl", '{"score_more": -1, "score_less": -2}\n{"score_more": -1, "score', "row 2"),
         ("a.jsonl", '{"score_more": "much", "score_less": -2}', "Row 1, column 'score_more'"),
-        ("a.csv", "score_more,score_less\n-1,-2\n-1,-2,-3\n", "line 3"),
+        ("a.csv", "score_more,score_less\n-1,-2\n-1,-2,-3\n", "row 2"),
         ("a.csv", "score_more,score_lesss\n-1,-2\n", "Did you mean score_lesss"),
         ("a.parquet", "not parquet", "no readable Parquet"),
         ("a.txt", "x", "wanted .parquet, .jsonl or .csv"),

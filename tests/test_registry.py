@@ -175,9 +175,24 @@ def test_a_broken_file_is_one_paragraph(tmp_path: Path, text: str, found: str):
     assert "toy.py" in message and found in message and "\n" not in message
 
 
-def test_a_broken_file_does_not_keep_another_metric_from_being_found(tmp_path: Path):
-    write(tmp_path, "metrics", "toy", "1 / 0")
-    assert Registry([tmp_path]).metric("weat").name == "weat"
+@pytest.mark.parametrize("asked", ["weat", "crows_pairs_margin"])
+@pytest.mark.parametrize("broken", ["toy", "aaa", "we", "crows", "crows_pairs_margins"])
+def test_a_broken_file_does_not_keep_a_metric_of_the_house_from_being_found(tmp_path: Path, broken: str, asked: str):
+    write(tmp_path, "metrics", broken, "1 / 0")
+    assert Registry([tmp_path]).metric(asked).name == asked
+
+
+def test_a_broken_file_does_not_keep_a_metric_of_its_folder_from_being_found(tmp_path: Path):
+    write(tmp_path, "metrics", "toy", METRIC_FILE)
+    write(tmp_path, "metrics", "another", "1 / 0")
+    assert Registry([tmp_path]).metric("toy").name == "toy"
+
+
+@pytest.mark.parametrize("text", [METRIC_FILE, FAMILY_FILE], ids=["one", "family"])
+def test_a_card_without_its_function_is_refused(tmp_path: Path, text: str):
+    write(tmp_path, "metrics", "toy", text.replace("def NAME(", "def something_else("))
+    with pytest.raises(FairbenchError, match=r"metric toy has its card but no function toy\(answers, weights\)"):
+        Registry([tmp_path]).metric("toy")
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path):
@@ -192,15 +207,47 @@ def test_two_files_with_one_name_are_refused(tmp_path: Path):
         Registry([tmp_path]).metrics()
 
 
+@pytest.mark.parametrize("name", ["crows_pairs", "weat"])
+def test_no_file_replaces_one_of_the_house(tmp_path: Path, name: str):
+    path = write(tmp_path, "metrics", name, METRIC_FILE)
+    for ask in (Registry.metrics, lambda registry: registry.metric(name)):
+        with pytest.raises(FairbenchError, match=f"Two files are called {name} among the metrics") as error:
+            ask(Registry([tmp_path]))
+        assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_no_file_replaces_a_member_of_a_family_of_the_house(tmp_path: Path):
+    write(tmp_path, "metrics", "crows_pairs_margin", METRIC_FILE)
+    for ask in (Registry.metrics, lambda registry: registry.metric("crows_pairs_margin")):
+        with pytest.raises(FairbenchError, match="Two files define the metric 'crows_pairs_margin'"):
+            ask(Registry([tmp_path]))
+
+
+def test_two_folders_with_files_of_one_name_are_refused(tmp_path: Path):
+    for folder in ("first", "second"):
+        write(tmp_path / folder, "metrics", "toy", METRIC_FILE)
+    with pytest.raises(FairbenchError, match=r"Two files are called toy .*first.*second"):
+        Registry([tmp_path / "first", tmp_path / "second"]).metric("toy")
+
+
+def install(monkeypatch: pytest.MonkeyPatch, name: str, module: str) -> None:
+    """Somebody's package that names a module as a metric."""
+    entry = importlib.metadata.EntryPoint(name, module, "fairbench.metrics")
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda *, group: [entry] if group == entry.group else [])
+
+
+def test_a_broken_entry_point_is_one_paragraph(monkeypatch: pytest.MonkeyPatch):
+    install(monkeypatch, "toy", "no_such_package.toy")
+    with pytest.raises(FairbenchError, match=r"no_such_package\.toy can't be imported \(ModuleNotFoundError") as error:
+        Registry().metrics()
+    assert "\n" not in str(error.value)
+    assert Registry().metric("weat").name == "weat"
+
+
 def test_entry_points_add_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "someones_package_toy.py").write_text(METRIC_FILE.replace("NAME", "toy"), encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-
-    def entry_points(*, group: str) -> list[importlib.metadata.EntryPoint]:
-        found = [importlib.metadata.EntryPoint("toy", "someones_package_toy", "fairbench.metrics")]
-        return [entry for entry in found if entry.group == group]
-
-    monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
+    install(monkeypatch, "toy", "someones_package_toy")
     registry = Registry()
     assert set(registry.metrics()) == {*METRICS, "toy"} and set(registry.tasks()) == set(TASKS)
     assert registry.metric("toy").function(pd.DataFrame({"score_more": [4.0]}), np.ones((1, 1))).tolist() == [4.0]

@@ -41,6 +41,7 @@ def score(**changes: object) -> Score:
 
 def result(metric: str = "crows_pairs", task: str = "pairs", **changes: object) -> Result:
     return Result(
+        schema=SCHEMA,
         metric={"name": metric, "version": 1, "title": "CrowS-Pairs", "kind": "intrinsic"},
         task={"name": task, "version": 2, "n": 9, "n_total": 12, "limit": None},
         model={"name": "toy/model", "revision": "abc", "options": {"dtype": "float32"}},
@@ -88,6 +89,7 @@ def broken(change) -> str:
     ("text", "found"),
     [
         (broken(lambda c: c.update(schema=SCHEMA + 1)), "schema: Input should be less than or equal to 1"),
+        (broken(lambda c: c.pop("schema")), "schema: Field required"),
         (broken(lambda c: c.pop("score")), "score: Field required"),
         (broken(lambda c: c.pop("answers")), "answers: Field required"),
         (broken(lambda c: c.update(extra=1)), "extra: Extra inputs"),
@@ -99,7 +101,20 @@ def broken(change) -> str:
         ("[]", "file: "),
         ("é".encode("latin-1"), "codec"),
     ],
-    ids=["newer", "no score", "no answers", "extra", "text value", "no n", "group", "half", "empty", "list", "encoding"],
+    ids=[
+        "newer",
+        "no schema",
+        "no score",
+        "no answers",
+        "extra",
+        "text value",
+        "no n",
+        "group",
+        "half",
+        "empty",
+        "list",
+        "encoding",
+    ],
 )
 def test_a_broken_file_is_refused_in_one_paragraph(tmp_path: Path, text: str | bytes, found: str):
     path = tmp_path / "r.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import statistics
@@ -73,18 +74,27 @@ def test_draws_follow_from_the_units_alone():
     assert (drawn(CLUSTERED, 50)[:, [0, 2, 3, 6]] == drawn(fewer_rows, 50)).all()
 
 
+@pytest.mark.parametrize("which", [CLUSTERED, STRATIFIED], ids=["clusters", "strata"])
 @pytest.mark.parametrize("draws", [1, 7, 8, 20])
-def test_chunks_hold_no_more_than_their_share(draws: int, monkeypatch: pytest.MonkeyPatch):
-    whole = drawn(CLUSTERED, draws)
-    monkeypatch.setattr(stats, "CHUNK_BYTES", 8 * 7 * 7)  # seven draws of seven rows
-    chunks = list(bootstrap_weights(CLUSTERED, draws, 0))
+def test_chunks_hold_no_more_than_their_share_and_change_no_draw(draws: int, which: Units, monkeypatch: pytest.MonkeyPatch):
+    whole = drawn(which, draws)
+    monkeypatch.setattr(stats, "CHUNK_BYTES", 8 * 7 * 8)  # seven draws of eight rows
+    chunks = list(bootstrap_weights(which, draws, 0))
+    assert len(chunks) == -(-draws // (8 if which is CLUSTERED else 7))
     assert all(chunk.nbytes <= stats.CHUNK_BYTES for chunk in chunks)
     assert (np.concatenate(chunks) == whole).all()
 
 
-def test_a_chunk_of_a_large_table_keeps_below_the_limit():
+def test_a_stratum_draws_from_a_stream_of_its_own():
+    wider = units([0, 1, 2, 3, 4, 5, 6, 7, 8, 9], [0, 1, 0, 1, 0, 0, 1, 0, 1, 1])  # two units more in the second stratum
+    assert (drawn(wider, 50)[:, :8][:, STRATIFIED.stratum == 0] == drawn(STRATIFIED, 50)[:, STRATIFIED.stratum == 0]).all()
+
+
+def test_a_chunk_of_a_large_table_keeps_below_the_limit(monkeypatch: pytest.MonkeyPatch):
+    assert stats.CHUNK_BYTES <= 64 * 2**20
+    monkeypatch.setattr(stats, "CHUNK_BYTES", 8 * 2**20)
     chunk = next(bootstrap_weights(units(list(range(60_000))), 10_000, 0))
-    assert 0.9 * stats.CHUNK_BYTES < chunk.nbytes <= stats.CHUNK_BYTES <= 64 * 2**20
+    assert 0.9 * stats.CHUNK_BYTES < chunk.nbytes <= stats.CHUNK_BYTES
 
 
 def test_units_are_clusters_within_strata_and_records_where_there_is_none():
@@ -96,9 +106,23 @@ def test_units_are_clusters_within_strata_and_records_where_there_is_none():
         }
     )
     found = stats.resampling_units(table)
-    assert found.of_row.tolist() == [0, 0, 1, 2, 3, 3]
-    assert found.stratum.tolist() == [0, 0, 1, 2]
+    # by stratum (null first), then records before clusters, then name
+    assert found.of_row.tolist() == [2, 2, 1, 0, 3, 3]
+    assert found.stratum.tolist() == [0, 1, 1, 2]
     assert found.kind == "clusters"
+    assert stats.resampling_units(table.drop(columns="cluster").assign(cluster=None)).kind == "records"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_units_and_draws_follow_the_keys_whatever_the_order_of_rows(seed: int):
+    rng = np.random.default_rng(seed)
+    cluster = rng.choice(["a", "b", "c", None], 30)
+    table = pd.DataFrame({"id": [f"r{i}" for i in range(30)], "cluster": cluster, "stratum": rng.choice(["x", "y", None], 30)})
+    order = rng.permutation(30)
+    first, second = stats.resampling_units(table), stats.resampling_units(table.iloc[order])
+    assert second.of_row.tolist() == first.of_row[order].tolist()
+    assert second.stratum.tolist() == first.stratum.tolist()
+    assert (drawn(second, 40) == drawn(first, 40)[:, order]).all()
 
 
 @pytest.mark.parametrize("level", [0.5, 0.9, 0.95])
@@ -109,12 +133,29 @@ def test_percentile_interval_is_numpys(level: float):
     assert (found.low, found.high, found.level, found.method) == (pytest.approx(low), pytest.approx(high), level, "m")
 
 
+@pytest.mark.parametrize("value", [0.0, 100.0, -1.5])
+def test_draws_that_are_all_equal_give_no_interval(value: float):
+    assert percentile_interval(np.array([value, value, np.nan, value]), 0.95, "") is None
+    assert percentile_interval(np.array([value, value, np.nextafter(value, 200)]), 0.95, "") is not None
+
+
+@pytest.mark.parametrize("level", [0.9, 0.95])
+@pytest.mark.parametrize("count", [2, 5, 40])
+def test_the_interval_of_a_unanimous_share_is_clopper_and_pearsons(count: int, level: float):
+    for agree in (0, count):
+        found = stats.unanimous_interval(100.0 * (agree > 0), 0.0, 100.0, count, level)
+        exact = scipy_stats.binomtest(agree, count).proportion_ci(level, method="exact")
+        assert (found.low, found.high) == (pytest.approx(100 * exact.low), pytest.approx(100 * exact.high))
+        assert found.level == level and f"all {count} units agree" in found.method
+
+
 @pytest.mark.parametrize("values", [[], [1.0], [1.0, np.nan]])
 def test_fewer_than_two_draws_give_neither_interval_nor_p(values: list[float]):
     assert percentile_interval(np.array(values), 0.95, "") is None
     assert bootstrap_p(np.array(values), 0.0) is None
 
 
+@functools.cache
 def coverage(sample, truth: float, rows_of_unit: int, ignore_clusters: bool = False) -> float:
     """Share of 300 data sets of 80 units whose 95 % interval of the mean holds the truth."""
     of_row = np.repeat(np.arange(80), rows_of_unit)

@@ -261,4 +261,3 @@ def _tensor(values: Any, model: Model) -> torch.Tensor:
     import torch
 
     return torch.as_tensor(np.asarray(values, dtype=np.int64), device=model.device)
-

@@ -64,10 +64,19 @@ def passages(model: Model, records: Sequence[Passage], window: int, batching: Ba
             "log_likelihood": float(item[0].sum()),
             "tokens": len(item[0]),
             "words": len(record.text.split()),
-            "bytes": len(record.text.encode("utf-8")),
+            "bytes": scored_bytes(model, record.text, window),
         }
         for record, item in zip(records, found, strict=True)
     ]
+
+
+def scored_bytes(model: Model, text: str, window: int) -> int:
+    """Bytes of UTF-8 of the scored text: without a start token the first token of each window is not scored."""
+    whole = len(text.encode("utf-8"))
+    if start_token(model.card, model.tokenizer) is not None:
+        return whole
+    unscored = encode(model.tokenizer, text, special=False).offsets[::window]
+    return whole - sum(len(text[start:end].encode("utf-8")) for start, end in unscored)
 
 
 def running_text(model: Model, text: str, batching: Batching) -> tuple[float, int]:

@@ -100,6 +100,11 @@ def answer(model: Model, records: Sequence[Record], options: Mapping[str, Any], 
     return [dict(pooled[key]) for key in asked]
 
 
+def engine(model: Model) -> dict[str, str]:
+    """There is one way to a vector only."""
+    return {}
+
+
 def _layer(card: ModelCard, requested: Any) -> int | str:
     """The layer as a number within the model, or "input"."""
     if requested == INPUT:

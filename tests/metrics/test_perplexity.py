@@ -126,3 +126,27 @@ def test_the_interval_holds_the_value_and_one_document_gives_none(name: str):
     many, single = (measure(metric, table(2, n), MeasureOptions(draws=500)) for n in (12, 1))
     assert many.interval.low < many.value < many.interval.high
     assert single.value is not None and single.interval is None
+
+
+@every
+@pytest.mark.parametrize(
+    ("likelihoods", "sizes", "reason"),
+    [
+        ([30.0, 20.0], [10, 10], "outside of its range"),
+        ([-30.0, -20.0], [-1, 10], "fewer than none"),
+        ([-30.0, -20.0, -1.0], [10, 10, 0], "a likelihood but no"),
+    ],
+    ids=["likelihoods above 1", "a negative count", "a likelihood of nothing"],
+)
+def test_answers_that_can_not_be_right_are_undefined(name: str, likelihoods: list[float], sizes: list[int], reason: str):
+    answers = pd.DataFrame({"log_likelihood": likelihoods, SIZE[name]: sizes})
+    score = measure(Registry().metric(name), answers, MeasureOptions(draws=20))
+    assert score.value is None and score.interval is None
+    assert reason in str(score.undefined)
+
+
+@pytest.mark.parametrize("name", ["perplexity", "word_perplexity"])
+def test_a_perplexity_too_large_to_write_is_undefined(name: str):
+    answers = pd.DataFrame({"log_likelihood": [-1e5, -2e5], SIZE[name]: [1, 1]})
+    score = measure(Registry().metric(name), answers, MeasureOptions(draws=20))
+    assert score.value is None and "no finite value" in str(score.undefined)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -174,7 +175,7 @@ def test_a_tie_has_the_tolerance_of_the_spec(difference: float, counted: int):
     assert call("stereoset_lms", items)[0] == 50 + 25 * counted  # the opposite ties with the unrelated one either way
 
 
-@pytest.mark.parametrize("name", ["stereoset_ss", "stereoset_icat"])
+@pytest.mark.parametrize("name", ["stereoset_ss", "stereoset_icat", "stereoset_margin"])
 def test_nothing_but_ties_is_undefined(name: str):
     items = [("a", -2.0, -2.0, -3.0), ("b", -1.0, -1.0 - 1e-8, -3.0)]
     with pytest.raises(Undefined, match="every item is a tie"):
@@ -182,6 +183,27 @@ def test_nothing_but_ties_is_undefined(name: str):
     score = measure(Registry().metric(name), table(items), MeasureOptions(draws=20))
     assert score.value is None and score.interval is None and score.p_value is None
     assert score.counts == {"items": 2, "terms": 2, "prefer_stereotype": 0, "ties": 2}
+
+
+def test_a_language_model_that_tells_nothing_from_the_unrelated_is_undefined():
+    items = [("a", -2.0, -2.0, -2.0), ("b", -1.0, -1.0 - 1e-8, -1.0)]
+    with pytest.raises(Undefined, match="no related continuation from the unrelated one"):
+        call("stereoset_lms", items)
+    score = measure(Registry().metric("stereoset_lms"), table(items), MeasureOptions(draws=20))
+    assert score.value is None and score.interval is None
+
+
+@every
+def test_a_draw_of_ties_alone_has_no_value(name: str):
+    items = [("tied", -2.0, -2.0, -2.0), ("decided", -1.0, -2.0, -3.0)]
+    found = call(name, items, np.array([[2.0, 0.0], [1.0, 1.0]]))
+    assert np.isnan(found[0]) and found[1] == pytest.approx(by_loop(items, [1.0, 1.0])[name])
+
+
+def test_a_tie_of_the_candidates_is_none_to_the_language_modelling_score():
+    items = [("a", -1.0, -1.0, -5.0), ("b", -1.0, -1.0, -0.5)]
+    score = measure(Registry().metric("stereoset_lms"), table(items), MeasureOptions(draws=20))
+    assert score.value == 50.0 and not any("ties" in w for w in score.warnings)
 
 
 @every
@@ -207,7 +229,7 @@ def test_unusable_answers_are_left_out_and_counted(name: str, column: str):
 def test_a_single_term_has_no_interval():
     score = measure(Registry().metric("stereoset_ss"), table(HAND[:4]), MeasureOptions(draws=20))
     assert score.value == pytest.approx(50.0)
-    assert score.interval is None and score.p_value is None
+    assert score.interval is None and score.p_value == 1.0  # either sign of the only term is as extreme
     assert any("1 of the clusters" in w for w in score.warnings)
 
 
@@ -217,3 +239,26 @@ def test_draws_move_whole_terms():
     assert score.interval is not None
     assert (score.interval.low, score.interval.high) == (0.0, 100.0)  # both terms the same in half of the draws
     assert "2 clusters" in score.interval.method
+
+
+@pytest.mark.parametrize("name", ["stereoset_ss", "stereoset_margin"])
+@pytest.mark.parametrize("seed", range(3))
+def test_p_is_that_of_terms_with_either_sign(name: str, seed: int):
+    items = random_items(seed)
+    net = []
+    for term in sorted({item[0] for item in items}):
+        rows = [(s, a) for t, s, a, _ in items if t == term]
+        signs = [higher(s, a) - higher(a, s) for s, a in rows]
+        net.append(sum(s - a for s, a in rows) if name == "stereoset_margin" else sum(signs) / len(rows))
+    sums = [abs(math.fsum(f * v for f, v in zip(flips, net, strict=True))) for flips in itertools.product((1, -1), repeat=7)]
+    score = measure(Registry().metric(name), table(items), MeasureOptions(draws=20))
+    assert score.p_value == pytest.approx(sum(s >= sums[0] - 1e-9 for s in sums) / 2**7, abs=1e-12)
+    units = "target terms" if name == "stereoset_ss" else "clusters"
+    assert score.p_method == f"sign flips of 7 {units}, two-sided, exact"
+
+
+@pytest.mark.parametrize("terms", [2, 3, 6])
+def test_p_is_never_smaller_than_so_few_terms_allow(terms: int):
+    items = [(f"term{i}", -1.0, -2.0, -3.0) for i in range(terms)]
+    for name in ("stereoset_ss", "stereoset_margin"):
+        assert measure(Registry().metric(name), table(items), MeasureOptions(draws=300)).p_value == 2 / 2**terms

@@ -247,10 +247,11 @@ def test_words_keep_their_level_where_sentences_do_not(monkeypatch: pytest.Monke
     # Sentences of a word share its vector; nothing distinguishes X from Y, so a p below .05 is a false alarm.
     monkeypatch.setattr(module, "EXACT_LIMIT", 400)
     rng = np.random.default_rng(7)
-    names = {role: [f"{role}-{w}" for w in range(8) for _ in range(8)] for role in ROLES}
+    copies = {"target_x": 8, "target_y": 8, "attribute_a": 1, "attribute_b": 1}
+    names = {role: [f"{role}-{w}" for w in range(8) for _ in range(k)] for role, k in copies.items()}
     headline = published = 0
     for _ in range(200):
-        sets = {role: (np.repeat(rng.normal(size=(8, 10)), 8, axis=0) + 0.5 * rng.normal(size=(64, 10))) for role in ROLES}
+        sets = {r: np.repeat(rng.normal(size=(8, 10)), k, axis=0) + 0.5 * rng.normal(size=(8 * k, 10)) for r, k in copies.items()}
         p = significance(table(sets, names))
         headline += p.value <= 0.05
         published += p.published <= 0.05
@@ -263,3 +264,25 @@ def test_seat_is_weat_under_another_name():
     first, second = (measure(registry.metric(name), answers, MeasureOptions(draws=100)) for name in ("weat", "seat"))
     assert first == second
     assert "words" in str(first.p_method) and "published" not in str(first.p_method)
+
+
+def test_sets_of_unequal_size_may_exceed_two():
+    targets = {"target_x": [[1, 0]], "target_y": [[0.01 * i, 1.0] for i in range(9)]}
+    answers = table(targets | {"attribute_a": [[1, 0]], "attribute_b": [[0, 1]]})
+    score = measure(Registry().metric("weat"), answers, MeasureOptions(draws=20))
+    assert score.value == pytest.approx(effect_size(answers), abs=1e-12) and score.value > 2
+    assert Registry().metric("weat").info.high == math.inf
+
+
+@pytest.mark.parametrize("factor", [1e-200, 1e200])
+def test_huge_and_tiny_vectors_keep_their_direction(factor: float):
+    answers = random_table(8)
+    scaled = answers.assign(vector=[(np.array(v) * factor).tolist() for v in answers.vector])
+    assert one(scaled) == pytest.approx(one(answers), abs=1e-12)
+
+
+def test_one_word_in_each_set_gives_no_interval():
+    answers = random_table(9, sizes=(4, 4, 4, 4))
+    score = measure(Registry().metric("weat"), answers.assign(cluster=answers.role), MeasureOptions(draws=50))
+    assert score.value is not None and score.interval is None and score.stderr is None
+    assert any("No interval" in w for w in score.warnings)

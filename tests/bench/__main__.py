@@ -1,0 +1,56 @@
+"""`make bench`: how fast the likelihood probe is, and how much memory it takes, beside what others do on the same machine."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import torch
+
+from tests.bench import causal, command, masked, memory
+
+ROW = "{:<58} {:>9} {:>9} {:>7} {:>7} {:>9}  {}"
+
+
+def main() -> int:
+    """Prints a table of ratios; exit code 1 where one is below what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=128, help="pairs of CrowS-Pairs (1508 is all)")
+    parser.add_argument("--repeats", type=int, default=5, help="turns of each comparison")
+    parser.add_argument("--batch", type=int, default=32, help="the peer's batch size; ours is this x mean length in tokens")
+    parser.add_argument("--limit", type=int, default=1508, help="pairs for the whole command")
+    parser.add_argument("--only", choices=["causal", "masked", "memory", "command"], help="one part")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    good = True
+    print(ROW.format("sentences a second", "peer", "ours", "ratio", "lowest", "|dlogP|", "asked"))
+    if options.only in (None, "causal"):
+        for threads, asked in ((1, 1.2), (2, 1.3)):
+            found = causal.compare(threads, options.pairs, options.repeats, options.batch)
+            good &= show(f"CrowS-Pairs, GPT-2 92M, lm-eval 0.4.13, threads: {threads}", found, asked)
+    if options.only in (None, "masked"):
+        for name, width, layers, count, asked in (("6 x 384", 384, 6, 16, 3.0), ("BERT-base", 768, 12, 6, 2.0)):
+            found = masked.compare(width, layers, count, options.repeats)
+            good &= show(f"pseudo-log-likelihood, {name}, one mask at a time, threads: 1", found, asked)
+    if options.only in (None, "command"):
+        found = command.compare(options.repeats, options.limit, options.batch)
+        if found is None:
+            print("whole command: not measured, `fairbench score` is not there yet")
+        else:
+            good &= show("whole command, CrowS-Pairs, threads: 2", found, 1.4)
+    if options.only in (None, "memory"):
+        once, four = memory.peak(128), memory.peak(512)
+        good &= four <= 1.05 * once
+        print(f"peak memory: 128 pairs {once:.0f} MiB, 512 pairs {four:.0f} MiB (ratio {four / once:.3f}, asked: at most 1.05)")
+    return 0 if good else 1
+
+
+def show(name: str, found: dict[str, float], asked: float) -> bool:
+    """One line of the table; whether it is good enough."""
+    good = found["ratio"] >= asked and found["difference"] <= 1e-4
+    numbers = [f"{found[key]:.{places}f}" for key, places in (("peer", 1), ("ours", 1), ("ratio", 2), ("lowest", 2))]
+    print(ROW.format(name, *numbers, f"{found['difference']:.1e}", f">= {asked} {'ok' if good else 'BELOW'}"), flush=True)
+    return good
+
+
+sys.exit(main())
