@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
+import socket
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,19 +30,37 @@ def file_sha256(path: Path) -> str:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Gives a temporary path beside `path` that becomes `path` at the end, or vanishes: no reader ever sees half a file."""
+    """Gives a temporary path beside `path` that becomes `path` at the end, or vanishes: no reader ever sees half a file.
+
+    What a killed process of this machine left behind of the same file is cleared away.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
+    start = f".{path.name}.{socket.gethostname()}."
+    for left in path.parent.glob(f"{glob.escape(start)}*"):
+        if not _alive(left.suffix[1:]):
+            left.unlink(missing_ok=True)
+    temporary = path.with_name(f"{start}{os.getpid()}")
     try:
-        yield Path(name)
-        with Path(name).open("rb") as written:
+        yield temporary
+        with temporary.open("rb") as written:
             os.fsync(written.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
+        temporary.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
+
+
+def _alive(pid: str) -> bool:
+    """Whether a process of this number runs; yes where that can't be told."""
+    if os.name != "posix" or not pid.isdigit():
+        return True
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

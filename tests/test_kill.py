@@ -38,30 +38,38 @@ def numbers(folder: Path) -> dict[str, object]:
     }
 
 
+def files(folder: Path) -> list[Path]:
+    return [p for p in folder.rglob("*") if p.is_file()]
+
+
+def kill_after(folder: Path, new_files: int) -> bool:
+    """Starts the run and kills it once so many files have come; false where it ended before."""
+    before, process = len(files(folder)), start(folder)
+    while process.poll() is None:
+        if len(files(folder)) >= before + new_files:
+            process.send_signal(signal.SIGKILL)
+            break
+        time.sleep(0.002)
+    return process.wait() == -signal.SIGKILL
+
+
 @pytest.mark.slow
 def test_killed_at_any_point_the_same_command_ends_with_the_same_numbers(tmp_path):
-    whole = tmp_path / "whole"
-    begun = time.perf_counter()
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert start(whole).wait() == 0
-    lasted = time.perf_counter() - begun
-    killed = tmp_path / "killed"
     rng = random.Random(0)
     kills = 0
-    for _ in range(12):
-        process = start(killed)
-        time.sleep(rng.uniform(0.3, 1.0) * lasted)
-        process.send_signal(signal.SIGKILL)
-        kills += process.wait() == -signal.SIGKILL
-        for path in killed.rglob("*.json"):
-            if not path.name.startswith("."):
+    for _ in range(8):
+        kills += kill_after(killed, rng.choice((1, 2, 5, 9, 14)))
+        for path in files(killed):
+            if path.suffix == ".json" and not path.name.startswith("."):
                 json.loads(path.read_text())
-        for path in killed.rglob("*.parquet"):
-            if not path.name.startswith("."):
+            if path.suffix == ".parquet" and not path.name.startswith("."):
                 pd.read_parquet(path)
-    assert kills >= 3
+    assert kills >= 5
     assert start(killed).wait() == 0
     assert numbers(killed) == numbers(whole) and len(numbers(whole)) > 5
-    assert not [p for p in killed.rglob("*") if ".parts" in p.name]
+    assert {p.name for p in files(killed)} == {p.name for p in files(whole)}, "a kill left something behind"
     for path in killed.glob("*/*/*.json"):
         if path.parent.name != "answers":
             read_result(path)

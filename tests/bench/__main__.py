@@ -34,10 +34,7 @@ def main() -> int:
             good &= show(f"pseudo-log-likelihood, {name}, one mask at a time, threads: 1", found, asked)
     if options.only in (None, "command"):
         found = command.compare(options.repeats, options.limit, options.batch)
-        if found is None:
-            print("whole command: not measured, `fairbench score` is not there yet")
-        else:
-            good &= show("whole command, CrowS-Pairs, threads: 2", found, 1.4)
+        good &= show("whole command, CrowS-Pairs, threads: 2 (|d| of the share)", found, 1.4)
     if options.only in (None, "memory"):
         once, four = memory.peak(128), memory.peak(512)
         good &= four <= 1.05 * once

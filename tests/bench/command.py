@@ -28,26 +28,38 @@ metric_list: [{{metric: acc, aggregation: mean, higher_is_better: false}}]
 """
 
 
-def compare(repeats: int, limit: int, batch: int = 32, threads: int = 2) -> dict[str, float] | None:
-    """Seconds of both commands in turns on the first pairs of the file; null while `fairbench score` does not exist."""
+def compare(repeats: int, limit: int, batch: int = 32, threads: int = 2) -> dict[str, float]:
+    """Seconds of both commands in turns on the first pairs of the file, and the difference of the shares they report."""
     ours = Path(sys.executable).with_name("fairbench")
-    if not ours.is_file() or subprocess.run([ours, "score", "--help"], capture_output=True).returncode:
-        return None
     model, texts = gpt2_90m(), pairs(limit)
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1", "FAIRBENCH_DATA": str(DATA)}
     environment["HF_HOME"] = str(BENCH / "hf")
     times: list[tuple[float, float]] = []
+    difference = 0.0
     for _ in range(max(repeats // 2, 1)):
         with tempfile.TemporaryDirectory() as folder:
             theirs = _seconds(_peer(Path(folder), model, texts, batch), environment)
             asked = ["--tasks", "crows_pairs", "--batch-size", str(batch), "--device", "cpu", "--output-path", f"{folder}/ours"]
             asked += ["--limit", str(limit)]
             own = _seconds([ours, "score", model, *asked], environment)
+            difference = max(difference, abs(_share_of_peer(Path(folder)) - _own_share(Path(folder))))
         times.append((theirs, own))
     theirs, own = (statistics.median(column) for column in zip(*times, strict=True))
     ratios = [a / b for a, b in times]
     speed = {"peer": 2 * len(texts) / theirs, "ours": 2 * len(texts) / own}
-    return {**speed, "ratio": statistics.median(ratios), "lowest": min(ratios), "difference": 0.0}
+    return {**speed, "ratio": statistics.median(ratios), "lowest": min(ratios), "difference": difference}
+
+
+def _share_of_peer(folder: Path) -> float:
+    """The share of pairs whose more stereotyping sentence is the likelier, as the peer's result file has it."""
+    result = json.loads(next((folder / "peer").rglob("results_*.json")).read_text(encoding="utf-8"))
+    return float(result["results"]["crows_pairs_local"]["acc,none"])
+
+
+def _own_share(folder: Path) -> float:
+    """The same from ours, which is a percentage."""
+    result = json.loads(next((folder / "ours").rglob("crows_pairs@*.json")).read_text(encoding="utf-8"))
+    return float(result["score"]["value"]) / 100
 
 
 def _peer(folder: Path, model: Path, texts: list[tuple[str, str]], batch: int) -> list[str]:
