@@ -39,7 +39,7 @@ def numbers(folder: Path) -> dict[str, object]:
 
 
 def files(folder: Path) -> list[Path]:
-    return [p for p in folder.rglob("*") if p.is_file()]
+    return [Path(root) / name for root, _, names in os.walk(folder) for name in names]  # os.walk bears folders that vanish
 
 
 def kill_after(folder: Path, new_files: int) -> bool:
