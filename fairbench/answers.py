@@ -72,13 +72,18 @@ class AnswerStore:
             raise FairbenchError(f"{self.parts}: {', '.join(absent) or 'every part'} is absent. Run the same command again.")
         schemas = [pq.read_schema(f) for f in files]
         seconds = sum(float((schema.metadata or {}).get(b"seconds", 0)) for schema in schemas)
-        schema = pa.unify_schemas([s.remove_metadata() for s in schemas], promote_options="permissive")
         count = 0
-        with whole_file(self.path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
-            for file in files:
-                table = _with_schema(pq.read_table(file), schema)
-                count += len(table)
-                writer.write_table(table)
+        try:
+            schema = pa.unify_schemas([s.remove_metadata() for s in schemas], promote_options="permissive")
+            with whole_file(self.path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+                for file in files:
+                    table = _with_schema(pq.read_table(file), schema)
+                    count += len(table)
+                    writer.write_table(table)
+        except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
+            raise FairbenchError(
+                f"{self.parts}: the parts don't fit together ({error}). Remove that folder and run again."
+            ) from None
         write_json(self.note_path, {**note, "rows": count, "seconds": round(seconds, 3), "sha256": file_sha256(self.path)})
         shutil.rmtree(self.parts)
 
@@ -152,7 +157,7 @@ def _read_jsonl(path: Path) -> pd.DataFrame:
 
     rows = []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")  # not splitlines: JSON strings may hold other line breaks
     except UnicodeDecodeError as error:
         raise FairbenchError(f"{path} is not UTF-8 ({error.reason} at byte {error.start}). Write it again as UTF-8.") from None
     for number, line in enumerate(lines, 1):
@@ -183,21 +188,22 @@ def _read_csv(path: Path) -> pd.DataFrame:
         raise FairbenchError(f"{path} is no well-formed CSV file: {str(error).strip()}. Mend that row.") from None
     for name in table.columns:
         cells = table[name]
-        if cells.dtype.kind not in "fiub" and cells.dropna().astype(str).str.match(JSON_LIST).any():
+        if cells.dtype.kind not in "fiub" and cells.dropna().astype(str).str.match(JSON_LIST).all() and cells.notna().any():
             table[name] = pd.Series([_json_cell(c, row, name, path) for row, c in enumerate(cells, 1)], dtype=object)
     return table
 
 
 def _check_csv(path: Path) -> None:
     """Every row must have as many cells as the header: pandas would shift columns instead of saying so."""
+    csv.field_size_limit(2**31 - 1)  # a wide vector is one cell
     with path.open(encoding="utf-8", newline="") as file:
-        rows = csv.reader(file)
+        rows = (row for row in csv.reader(file) if row)
         header = next(rows, [])
         twice = sorted({name for name in header if header.count(name) > 1})
         if twice:
             raise FairbenchError(f"{path}: the column {twice[0]!r} stands twice in the header. Rename one of them.")
         for number, row in enumerate(rows, 1):
-            if row and len(row) != len(header):
+            if len(row) != len(header):
                 raise FairbenchError(
                     f"{path}, row {number}: found {len(row)} cells, wanted {len(header)} as in the header. Mend it."
                 )

@@ -119,7 +119,8 @@ def complete(answers: pd.DataFrame, info: MetricInfo) -> pd.DataFrame:
         )
     table = answers.reset_index(drop=True).copy(deep=False)
     numbers = pd.Series([str(i + 1) for i in range(len(table))], index=table.index, dtype=object)
-    table["id"] = table["id"].astype(object).where(table["id"].notna(), numbers) if "id" in table.columns else numbers
+    given = "id" in table.columns
+    table["id"] = table["id"].astype(object).where(table["id"].notna(), "row " + numbers) if given else numbers
     for key in ROW_KEYS[1:]:
         if key not in table.columns or table[key].isna().all():
             stand_in = info.defaults.get(key)
@@ -241,7 +242,8 @@ def _interval(
     if found is None and info.share and value in (info.low, info.high):
         return unanimous_interval(value, info.low, info.high, units.count, options.level), None, None, warnings
     if found is None:
-        return None, None, None, [*warnings, f"No interval: all draws over {units.count} {units.kind} give the same value."]
+        why = "give the same value" if len(kept) else "have no value"
+        return None, None, None, [*warnings, f"No interval: all draws over {units.count} {units.kind} {why}."]
     if units.count < FEW_UNITS:
         warnings.append(f"The interval rests on {units.count} {units.kind} only and is rough.")
     p = bootstrap_p(kept, info.ideal) if info.p_value == "bootstrap" else None

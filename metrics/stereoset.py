@@ -142,11 +142,12 @@ def stereoset_margin(answers: pd.DataFrame, weights: Floats) -> Floats:
 
 
 def stereoset_ss_significance(answers: pd.DataFrame, rng: np.random.Generator) -> PValue:
-    """Two-sided sign-flip test of no preference over target terms: each term's share for minus share against changes sign."""
+    """Two-sided sign-flip test of no preference: shares for minus shares against, of the terms of one cluster together."""
     stereotype, anti, _ = _scores(answers)
     sign = np.where(tied(stereotype, anti), 0.0, np.sign(stereotype - anti))
-    term = _terms(answers)
-    return sign_flip_test(np.bincount(term, weights=sign) / np.bincount(term), rng, "target terms")
+    term, units = _terms(answers), resampling_units(answers)
+    share = sign / np.bincount(term)[term]  # of its term, so that terms weigh alike; clusters may hold several terms
+    return sign_flip_test(np.bincount(units.of_row, share).astype(float), rng, units.kind)
 
 
 def stereoset_margin_significance(answers: pd.DataFrame, rng: np.random.Generator) -> PValue:

@@ -253,8 +253,15 @@ def test_p_is_that_of_terms_with_either_sign(name: str, seed: int):
     sums = [abs(math.fsum(f * v for f, v in zip(flips, net, strict=True))) for flips in itertools.product((1, -1), repeat=7)]
     score = measure(Registry().metric(name), table(items), MeasureOptions(draws=20))
     assert score.p_value == pytest.approx(sum(s >= sums[0] - 1e-9 for s in sums) / 2**7, abs=1e-12)
-    units = "target terms" if name == "stereoset_ss" else "clusters"
-    assert score.p_method == f"sign flips of 7 {units}, two-sided, exact"
+    assert score.p_method == "sign flips of 7 clusters, two-sided, exact"
+
+
+@pytest.mark.parametrize("name", ["stereoset_ss", "stereoset_margin"])
+def test_clusters_of_several_terms_keep_their_signs_together(name: str):
+    items = [(f"term{i}", -1.0, -2.0, -3.0) for i in range(12)]
+    answers = table(items).assign(cluster=[f"c{i // 4}" for i in range(12)])
+    score = measure(Registry().metric(name), answers, MeasureOptions(draws=20))
+    assert score.p_value == pytest.approx(0.25)  # 2 of the 8 signs of three clusters
 
 
 @pytest.mark.parametrize("terms", [2, 3, 6])
