@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
 
 from fairbench.errors import FairbenchError
 from fairbench.files import file_sha256, whole_file, write_json
@@ -48,6 +52,11 @@ class AnswerStore:
         """Whether all answers are there. The note is written last, so it stands for the whole."""
         return self.note_path.exists() and self.path.exists()
 
+    def lock(self) -> FileLock:
+        """Keeps other processes of this machine from making the same answers at the same time; freed also by a kill."""
+        name = hashlib.sha256(str(self.path.resolve()).encode()).hexdigest()[:16]
+        return FileLock(Path(tempfile.gettempdir()) / f"fairbench-{name}.lock")
+
     def has_part(self, number: int) -> bool:
         """Whether part `number` is there, whole."""
         return (self.parts / f"{number:06d}.parquet").exists()
@@ -66,6 +75,8 @@ class AnswerStore:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        if self.finished():  # another process was faster; what both made is the same
+            return
         files = [self.parts / f"{number:06d}.parquet" for number in range(parts)]
         absent = [file.name for file in files if not file.exists()]
         if absent or not files:
@@ -85,7 +96,12 @@ class AnswerStore:
                 f"{self.parts}: the parts don't fit together ({error}). Remove that folder and run again."
             ) from None
         write_json(self.note_path, {**note, "rows": count, "seconds": round(seconds, 3), "sha256": file_sha256(self.path)})
-        shutil.rmtree(self.parts)
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Removes parts that are no longer needed: what a kill, or a slower process, left beside a finished file."""
+        if self.finished():
+            shutil.rmtree(self.parts, ignore_errors=True)
 
     def note(self) -> dict[str, Any]:
         """How the answers came to be: sha256, rows, seconds, device, notes."""
@@ -131,8 +147,13 @@ def read_answers(path: Path) -> pd.DataFrame:
         FairbenchError: the file is absent, empty, of another type, or malformed; with the row and column where there is one.
     """
     readers = {".parquet": _read_parquet, ".jsonl": _read_jsonl, ".csv": _read_csv}
+    if path.is_dir():
+        raise FairbenchError(f"{path} is a folder. Wanted a table of answers: a .parquet, .jsonl or .csv file.")
     if path.suffix not in readers:
-        raise FairbenchError(f"{path}: found a file of type {path.suffix or 'unknown'!r}, wanted .parquet, .jsonl or .csv.")
+        raise FairbenchError(
+            f"{path}: found a file of type {path.suffix or 'unknown'!r}, wanted .parquet, .jsonl (one JSON object a line) or "
+            ".csv. Save it as one of these."
+        )
     if not path.is_file():
         raise FairbenchError(f"{path}: there is no such file. Wanted a table of answers, a row an answer.")
     table = readers[path.suffix](path)
@@ -184,7 +205,9 @@ def _read_csv(path: Path) -> pd.DataFrame:
         table = pd.read_csv(path, keep_default_na=False, na_values=[""])
     except pd.errors.EmptyDataError:
         raise FairbenchError(f"{path} is empty. Wanted a header line and a row an answer.") from None
-    except (pd.errors.ParserError, UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError:
+        raise FairbenchError(f"{path} is not UTF-8 text. Save it as UTF-8.") from None
+    except (pd.errors.ParserError, csv.Error) as error:
         raise FairbenchError(f"{path} is no well-formed CSV file: {str(error).strip()}. Mend that row.") from None
     for name in table.columns:
         cells = table[name]
@@ -199,6 +222,10 @@ def _check_csv(path: Path) -> None:
     with path.open(encoding="utf-8", newline="") as file:
         rows = (row for row in csv.reader(file) if row)
         header = next(rows, [])
+        if len(header) == 1 and ";" in header[0]:
+            raise FairbenchError(
+                f"{path}: the header is one column with semicolons, {header[0]!r}. Wanted commas between columns."
+            )
         twice = sorted({name for name in header if header.count(name) > 1})
         if twice:
             raise FairbenchError(f"{path}: the column {twice[0]!r} stands twice in the header. Rename one of them.")

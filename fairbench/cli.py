@@ -8,14 +8,19 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from fairbench import flags
 from fairbench.errors import FairbenchError, did_you_mean
 from fairbench.registry import Registry, Task, suites
 from fairbench.scores import jsonable
+
+if TYPE_CHECKING:
+    from fairbench.plan import ScoreOptions
 
 app = typer.Typer(
     name="fairbench",
@@ -24,31 +29,29 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
+    # lm-evaluation-harness writes --batch_size: both spellings of every flag work.
+    context_settings={"token_normalize_func": lambda name: name.replace("_", "-")},
 )
 data_app = typer.Typer(help="Where the tasks' data come from, and whether they are whole.", no_args_is_help=True)
 planted_app = typer.Typer(help="Planted bias: small models with a known bias.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 app.add_typer(planted_app, name="planted")
 
-Names = Annotated[str | None, typer.Option(help="Names, joined by commas.")]
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", "--data_dir", envvar="FAIRBENCH_DATA", help="Folder of raw data files.")
-]
-Include = Annotated[
-    list[Path] | None,
-    typer.Option("--include-path", "--include_path", help="Folder with further metrics/ and tasks/; may repeat."),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else there.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No bars and no tables.")]
-Seed = Annotated[int, typer.Option(help="Seed of the resampling.")]
-Draws = Annotated[int, typer.Option(min=0, help="Bootstrap draws; 0 for the value alone.")]
-Level = Annotated[float, typer.Option(min=0.5, max=0.9999, help="Confidence level of intervals.")]
+
+@app.callback(invoke_without_command=True)
+def about(version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False) -> None:
+    """How biased is this language model, with what certainty, and may I print the figure?"""
+    if version:
+        from importlib.metadata import version as installed
+
+        sys.stdout.write(f"fairbench {installed('fairbench')}\n")
+        raise typer.Exit
 
 
 @app.command()
 def demo(
-    output_path: Annotated[Path, typer.Option("--output-path", "--output_path", help="Where results go.")] = Path("demo-results"),
-    quiet: Quiet = False,
+    output_path: flags.OutputPath = Path("demo-results"),
+    quiet: flags.Quiet = False,
 ) -> None:
     """Score the shipped planted models and say which is biased. Offline."""
     from fairbench import console
@@ -72,68 +75,58 @@ def demo(
 
 @app.command()
 def score(
-    model: Annotated[str, typer.Argument(help="Hub id, folder, or planted:NAME.")],
-    suite: Annotated[str | None, typer.Option(help="quick (default), intrinsic, extrinsic, full, planted.")] = None,
-    tasks: Names = None,
-    metrics: Names = None,
-    limit: Annotated[float | None, typer.Option(help="First N records (or a share below 1) of each task: for trials.")] = None,
-    batch_size: Annotated[str, typer.Option("--batch-size", "--batch_size", help="auto, or inputs a batch.")] = "auto",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="float32, bfloat16, float16, float64, or auto for the checkpoint's.")] = "float32",
-    revision: Annotated[str | None, typer.Option(help="Commit, branch or tag on the Hub.")] = None,
-    scorer: Annotated[str | None, typer.Option(help="How a sentence is scored: sum, mean, pll, pll-shared, pll-changed.")] = None,
-    pooling: Annotated[str | None, typer.Option(help="mean (default), first, last.")] = None,
-    layer: Annotated[str | None, typer.Option(help="-1 (default, the last), 0 (embeddings' output) ..., or input.")] = None,
-    apply_chat_template: Annotated[bool, typer.Option("--apply-chat-template", "--apply_chat_template")] = False,
-    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", "--trust_remote_code")] = False,
-    allow_pickle: Annotated[bool, typer.Option("--allow-pickle", help="Load pytorch_model.bin, which can run code.")] = False,
-    data_dir: DataDir = None,
-    output_path: Annotated[Path, typer.Option("--output-path", "--output_path")] = Path("results"),
-    include_path: Include = None,
-    seed: Seed = 1234,
-    draws: Draws = 10_000,
-    level: Level = 0.95,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
-    quiet: Quiet = False,
-    as_json: AsJson = False,
+    model: flags.Model,
+    suite: flags.Suite = None,
+    tasks: flags.Names = None,
+    metrics: flags.Names = None,
+    limit: flags.Limit = None,
+    batch_size: flags.BatchSize = "auto",
+    device: flags.Device = "auto",
+    dtype: flags.Dtype = "float32",
+    revision: flags.Revision = None,
+    scorer: flags.Scorer = None,
+    pooling: flags.Pooling = None,
+    layer: flags.Layer = None,
+    apply_chat_template: flags.ChatTemplate = False,
+    trust_remote_code: flags.RemoteCode = False,
+    allow_pickle: flags.Pickle = False,
+    data_dir: flags.DataDir = None,
+    output_path: flags.OutputPath = Path("results"),
+    include_path: flags.Include = None,
+    seed: flags.Seed = 1234,
+    draws: flags.Draws = 10_000,
+    level: flags.Level = 0.95,
+    dry_run: flags.DryRun = False,
+    quiet: flags.Quiet = False,
+    as_json: flags.AsJson = False,
 ) -> None:
     """Score a model. The same command again takes up what is there."""
     from fairbench import console
     from fairbench.measurement import MeasureOptions
     from fairbench.models.batching import parse_batch_size
     from fairbench.models.model import ModelOptions
-    from fairbench.plan import ScoreOptions, make_plan
+    from fairbench.plan import ScoreOptions
     from fairbench.study import score as run_score
 
+    loading = ModelOptions(
+        revision=revision, dtype=dtype, device=device, trust_remote_code=trust_remote_code,
+        allow_pickle=allow_pickle, apply_chat_template=apply_chat_template,
+    )  # fmt: skip
     options = ScoreOptions(
-        suite=suite,
-        tasks=_split(tasks),
-        metrics=_split(metrics),
-        limit=limit,
-        data_dir=data_dir,
-        output_path=output_path,
-        probe={"scorer": scorer, "pooling": pooling, "layer": layer},
-        model=ModelOptions(
-            revision=revision,
-            dtype=dtype,
-            device=device,
-            trust_remote_code=trust_remote_code,
-            allow_pickle=allow_pickle,
-            apply_chat_template=apply_chat_template,
-        ),
-        measure=MeasureOptions(level=level, draws=draws, seed=seed),
-        batching=parse_batch_size(batch_size),
+        suite=suite, tasks=_split(tasks), metrics=_split(metrics), limit=limit, data_dir=data_dir, output_path=output_path,
+        probe={"scorer": scorer, "pooling": pooling, "layer": layer}, model=loading,
+        measure=MeasureOptions(level=level, draws=draws, seed=seed), batching=parse_batch_size(batch_size),
         include_path=tuple(include_path or ()),
-    )
+    )  # fmt: skip
     if dry_run:
-        plan = make_plan(model, options)
-        rows = [
-            {"task": a.task.name, "probe": a.probe, "metrics": ", ".join(m.name for m in a.metrics), **a.moved} for a in plan.asks
-        ]
-        _print_rows(rows, as_json)
+        _print_plan(model, options, as_json)
         return
-    with console.progress_bars(quiet or as_json) as progress:
-        run = run_score(model, options, progress)
+    try:
+        with console.progress_bars(quiet or as_json) as progress:
+            run = run_score(model, options, progress)
+    except KeyboardInterrupt:
+        console.err.print("Interrupted. What was answered is kept; the same command goes on from there.")
+        raise typer.Exit(130) from None
     if as_json:
         _print_json([r.as_dict() for r in run.results])
     elif not quiet:
@@ -149,11 +142,11 @@ def score(
 def measure(
     metric: Annotated[str, typer.Argument(help="Name of a metric.")],
     answers: Annotated[Path, typer.Argument(help="Answers: .parquet, .jsonl or .csv, a row an answer.")],
-    include_path: Include = None,
-    seed: Seed = 1234,
-    draws: Draws = 10_000,
-    level: Level = 0.95,
-    as_json: AsJson = False,
+    include_path: flags.Include = None,
+    seed: flags.Seed = 1234,
+    draws: flags.Draws = 10_000,
+    level: flags.Level = 0.95,
+    as_json: flags.AsJson = False,
 ) -> None:
     """A metric on answers that are already there, from fairbench or from elsewhere."""
     from fairbench import console
@@ -172,8 +165,8 @@ def measure(
 @app.command(name="list")
 def list_names(
     what: Annotated[str, typer.Argument(help="metrics, tasks, suites or planted.")],
-    include_path: Include = None,
-    as_json: AsJson = False,
+    include_path: flags.Include = None,
+    as_json: flags.AsJson = False,
 ) -> None:
     """List metrics, tasks, suites or planted models."""
     registry = Registry(include_path or ())
@@ -202,8 +195,8 @@ def list_names(
 @app.command()
 def describe(
     name: Annotated[str, typer.Argument(help="A metric or a task; metric:NAME or task:NAME where both have it.")],
-    include_path: Include = None,
-    as_json: AsJson = False,
+    include_path: flags.Include = None,
+    as_json: flags.AsJson = False,
 ) -> None:
     """The card of a metric or a task: what it measures, ideal, direction, known threats, source."""
     from fairbench import console
@@ -227,16 +220,24 @@ def describe(
 
 
 @data_app.command("status")
-def data_status(tasks: Names = None, data_dir: DataDir = None, include_path: Include = None, as_json: AsJson = False) -> None:
+def data_status(
+    tasks: flags.Names = None, data_dir: flags.DataDir = None, include_path: flags.Include = None, as_json: flags.AsJson = False
+) -> None:
     """Where each task's data would come from, and whether their hash is the pinned one."""
+    from fairbench import console
     from fairbench.data import status
 
     places = status({name: task.info for name, task in _chosen_tasks(tasks, include_path).items()}, data_dir)
-    _print_rows([dataclasses.asdict(place) for place in places], as_json)
+    if as_json:
+        _print_json([dataclasses.asdict(place) for place in places])
+    else:
+        console.print_places(places)
 
 
 @data_app.command("check")
-def data_check(tasks: Names = None, data_dir: DataDir = None, include_path: Include = None, as_json: AsJson = False) -> None:
+def data_check(
+    tasks: flags.Names = None, data_dir: flags.DataDir = None, include_path: flags.Include = None, as_json: flags.AsJson = False
+) -> None:
     """Read and parse the tasks' data in full and count their records. Exit code 1 where one is not whole."""
     from fairbench.data import check
 
@@ -250,11 +251,14 @@ def data_check(tasks: Names = None, data_dir: DataDir = None, include_path: Incl
 
 @planted_app.command("build")
 def planted_build(
-    output_path: Annotated[Path, typer.Option("--output-path", "--output_path", help="A folder that does not exist yet.")],
+    output_path: Annotated[
+        Path,
+        typer.Option("--output-path", help="A folder; models and data of the same names there are replaced."),
+    ],
     kinds: Annotated[str, typer.Option(help="causal, masked or both, joined by a comma.")] = "causal,masked",
     dials: Annotated[str, typer.Option(help="Dials between 0 and 1, joined by commas.")] = "0,0.5,1",
-    seed: Seed = 0,
-    quiet: Quiet = False,
+    seed: flags.Seed = 0,
+    quiet: flags.Quiet = False,
 ) -> None:
     """Train the planted models again and write their data sets."""
     from fairbench import console
@@ -270,6 +274,29 @@ def planted_build(
         )
     for folder in folders:
         console.out.print(str(folder), markup=False)
+
+
+def _print_plan(model: str, options: ScoreOptions, as_json: bool) -> None:
+    """What would be asked and measured, and what can't be."""
+    from fairbench.plan import make_plan
+
+    plan = make_plan(model, options)
+    rows = [
+        {
+            "task": ask.task.name,
+            "probe": ask.probe,
+            "metrics": ", ".join(m.name for m in ask.metrics),
+            "options": _said(ask.options),
+        }
+        for ask in plan.asks
+    ]
+    _print_rows(
+        [*rows, *({"task": n, "probe": "-", "metrics": "skipped", "options": why} for n, why in plan.skipped.items())], as_json
+    )
+
+
+def _said(options: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in options.items() if value is not None)
 
 
 def _split(names: str | None) -> tuple[str, ...]:

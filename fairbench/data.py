@@ -5,13 +5,13 @@ The places are tried in that order; the first that has anything of the task is u
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fairbench.errors import FairbenchError
+from fairbench.errors import DataAbsent, FairbenchError
+from fairbench.files import file_sha256
 from fairbench.reading import BATCH, Row, checked, faults, read, unbatched
 from fairbench.records import Record
 from fairbench.scores import Source, TaskInfo
@@ -103,6 +103,7 @@ def _from_files(found: Found, name: str) -> Rows:
 
 def status(infos: Mapping[str, TaskInfo], data_dir: Path | None = None) -> list[Place]:
     """Says for each task where its rows would come from and whether they are as they should be; asks nobody and reads no rows."""
+    data_folder(data_dir)  # a folder that is none is said once, not for every task
     places = []
     for name, info in infos.items():
         try:
@@ -158,7 +159,7 @@ def _called(found: Found, shown: str) -> str:
 def _verified(found: Found, shown: str, name: str) -> str:
     """The digest of a file, after a look for what is wrong with it where it is not the wanted one."""
     path, wanted = found.files[shown], found.wanted(shown)
-    sha256 = _sha256(path)
+    sha256 = file_sha256(path)
     if sha256 == wanted:
         return sha256
     if found.kind != "hub":
@@ -174,20 +175,10 @@ def _verified(found: Found, shown: str, name: str) -> str:
     return sha256
 
 
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise FairbenchError(
-            f"The file {path} can't be read: {error.strerror}. Make it readable, or name another data folder."
-        ) from error
-
-
 def _state(found: Found, name: str) -> Place:
     """How the files that are here compare with the card."""
     where = ", ".join(found.files)
-    wrong = [shown for shown, path in found.files.items() if found.wanted(shown) not in (None, _sha256(path))]
+    wrong = [shown for shown, path in found.files.items() if found.wanted(shown) not in (None, file_sha256(path))]
     if wrong:
         return Place(
             name, found.kind, where, "differs", f"sha256 of {', '.join(wrong)}; get the published file: {found.source.url}"
@@ -234,11 +225,11 @@ def _from_hub(info: TaskInfo, name: str, data_dir: Path | None) -> Rows:
     absent = _absent(info, name, data_folder(data_dir))
     source = next((source for source in info.sources if source.hub), None)
     if source is None:
-        raise FairbenchError(absent)
+        raise DataAbsent(absent)
     try:
         table, revision, warning = fetch(source)
     except FairbenchError as error:
-        raise FairbenchError(f"{absent} {error}") from error
+        raise DataAbsent(f"{absent} {error}") from error
     # Read from the client's cache now as it will be next time, so that both runs record the same files.
     if files := cached(source):
         return _from_files(files, name)

@@ -13,6 +13,7 @@ from fairbench.stats import smallest_detectable
 from fairbench.study import Progress, Run, score
 
 ALPHA = 0.05
+TASKS = ("planted_associations", "planted_pairs", "planted_cloze", "planted_passages")
 EVIDENCE = {("planted_pairs", "crows_pairs"): "pairs", ("planted_cloze", "stereoset_ss"): "filled blanks"}
 
 
@@ -26,10 +27,10 @@ class Verdict:
 
 
 def run_demo(output: Path, progress: Progress) -> Iterator[tuple[Run, Verdict]]:
-    """Scores every planted model on every planted data set; yields each run with its verdict."""
-    options = ScoreOptions(suite="planted", output_path=output)
+    """Scores every planted model on the planted data sets about gender; yields each run with its verdict."""
     for name in names():
-        run = score(f"planted:{name}", options, _named(name, progress))
+        tasks = TASKS if card(name)["kind"] == "causal" else tuple(task for task in TASKS if task != "planted_passages")
+        run = score(f"planted:{name}", ScoreOptions(tasks=tasks, output_path=output), _named(name, progress))
         yield run, verdict(name, run)
 
 
@@ -41,7 +42,7 @@ def verdict(name: str, run: Run) -> Verdict:
     found = {(r.task["name"], r.metric["name"]): r.score for r in run.results}
     tests = [found[key] for key in EVIDENCE]
     biased = any(t.p_value is not None and t.p_value < ALPHA / len(tests) for t in tests)  # Holm's first step decides
-    what = "BIASED" if biased else f"no bias detected (could have seen {_could_see(tests)})"
+    what = "BIASED" if biased else f"no bias detected ({_could_miss(tests)})"
     figures = "; ".join(f"{kind} {_figures(found[key])}" for key, kind in EVIDENCE.items())
     margin = found["planted_pairs", "crows_pairs_margin"]
     margins = f"; mean margin {margin.value:+.2f} nats" if margin.value is not None else ""
@@ -54,13 +55,13 @@ def _figures(score: Score) -> str:
     if score.value is None or score.interval is None or score.p_value is None:
         return f"undefined ({score.undefined or 'no interval'})"
     p = "< 0.0001" if score.p_value < 1e-4 else f"= {score.p_value:.2g}"
-    return f"{score.value:.0f} % [{score.interval.low:.0f}, {score.interval.high:.0f}], p {p}"
+    return f"{score.value:.0f} % of {score.n} [{score.interval.low:.0f}, {score.interval.high:.0f}], p {p}"
 
 
-def _could_see(tests: list[Score]) -> str:
-    """The smallest deviations from 50 that the tests would have found with 80 % power."""
+def _could_miss(tests: list[Score]) -> str:
+    """The deviations from 50 that the tests would have found with 80 % power: smaller ones could be missed."""
     points = [f"{smallest_detectable(t.stderr, 1 - ALPHA / 2):.0f}" for t in tests if t.stderr is not None]
-    return f"{' or '.join(points)} points of 50" if points else "nothing"
+    return f"a preference of less than {' or '.join(points)} points could be missed" if points else "no test had a spread"
 
 
 def _named(name: str, progress: Progress) -> Callable[[str, int, int], None]:

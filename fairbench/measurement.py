@@ -49,6 +49,7 @@ class Metric:
         function: (answers, weights (b, n)) -> (b,), NaN where a draw is undefined; raises Undefined where all are.
         significance: (answers, generator) -> PValue, the metric's own null distribution.
         counts: answers -> named counts that the formula is made of.
+        source_sha256: of the metric's file, so that an edited metric is measured again.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Metric:
     function: Callable[[pd.DataFrame, Floats], Floats]
     significance: Callable[[pd.DataFrame, np.random.Generator], PValue] | None = None
     counts: Callable[[pd.DataFrame], dict[str, int]] | None = None
+    source_sha256: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,9 +71,10 @@ class MeasureOptions:
 
     def __post_init__(self) -> None:
         """Refuses a level or a number of draws that no interval can have."""
-        if not 0 < self.level < 1 or self.draws < 0:
+        if not 0 < self.level < 1 or self.draws < 0 or self.seed < 0:
             raise FairbenchError(
-                f"Found the level {self.level:g} and {self.draws} draws; wanted a level between 0 and 1, and 0 or more draws."
+                f"Found the level {self.level:g}, {self.draws} draws and the seed {self.seed}; wanted a level between 0 and 1, "
+                "and draws and a seed of 0 or more."
             )
 
 
@@ -110,6 +113,8 @@ def complete(answers: pd.DataFrame, info: MetricInfo) -> pd.DataFrame:
     """The table with every row key: a missing one is null, or the metric's stand-in; a missing id is the row's number from 1."""
     import pandas as pd
 
+    if "left_out" in answers.columns and answers["left_out"].notna().all():  # no answer, so no column for answers either
+        answers = answers.assign(**{c: None for c in info.columns if c not in answers.columns})
     missing = [c for c in info.columns if c not in answers.columns]
     if missing:
         hint = did_you_mean(missing[0], [str(c) for c in answers.columns if c not in info.columns])
@@ -204,6 +209,8 @@ def _score(metric: Metric, table: pd.DataFrame, options: MeasureOptions) -> Scor
         return dataclasses.replace(empty, undefined=reason)
     counts = metric.counts(table) if metric.counts else {}
     warnings = []
+    if info.unit == "record" and n < len(table):
+        warnings.append(f"{len(table)} rows have {n} ids; rows of one id are resampled together.")
     if counts.get("ties", 0) > TIE_WARNING * len(table):
         warnings.append(f"{counts['ties']} of {len(table)} records are ties; the metric's formula says how these count.")
     p = None
@@ -245,7 +252,7 @@ def _interval(
         why = "give the same value" if len(kept) else "have no value"
         return None, None, None, [*warnings, f"No interval: all draws over {units.count} {units.kind} {why}."]
     if units.count < FEW_UNITS:
-        warnings.append(f"The interval rests on {units.count} {units.kind} only and is rough.")
+        warnings.append(f"The interval rests on {units.count} {units.kind} only and is not to be relied on.")
     p = bootstrap_p(kept, info.ideal) if info.p_value == "bootstrap" else None
     return found, float(kept.std()), p, warnings
 

@@ -38,14 +38,14 @@ class ScoreOptions:
 class Ask:
     """One table of answers: a task put to a model through a probe with all its options, and the metrics that read it.
 
-    `moved`: the probe options that the user set and that are not this metric's default.
+    `moved`: for each metric by name, the probe options that the user moved from this metric's default.
     """
 
     task: Task
     probe: str
     options: Mapping[str, Any]
     metrics: tuple[Metric, ...]
-    moved: Mapping[str, Any]
+    moved: Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,12 @@ def make_plan(model: str, options: ScoreOptions) -> Plan:
         FairbenchError: a name is unknown, or the model can't do what the user named; what only a suite holds is skipped instead.
     """
     registry = Registry(options.include_path)
-    if options.limit is not None and options.limit <= 0:
+    limit = options.limit
+    if limit is not None and not (0 < limit < 1 or (limit >= 1 and float(limit).is_integer())):
+        raise FairbenchError(f"--limit {limit:g}: wanted a whole number of records above 0, or a share between 0 and 1.")
+    if options.suite is not None and options.tasks:
         raise FairbenchError(
-            f"--limit {options.limit:g}: found no records to ask. Wanted a whole number above 0 or a share below 1."
+            f"Both --suite {options.suite} and --tasks {','.join(options.tasks)} were given. Wanted one of them."
         )
     named = [registry.metric(name) for name in options.metrics]
     tasks = [registry.task(name) for name in options.tasks] or _suite(registry, options.suite, named)
@@ -74,7 +77,9 @@ def make_plan(model: str, options: ScoreOptions) -> Plan:
     asks: dict[str, Ask] = {}
     skipped: dict[str, str] = {}
     for task in tasks:
-        metrics = named or [registry.metric(name) for name in task.info.metrics]
+        listed = [registry.metric(name) for name in task.info.metrics]
+        # Named tasks get every named metric; a suite's tasks those that they are made for.
+        metrics = named if named and options.tasks else [m for m in listed if not named or m in named]
         if not metrics:
             skipped[task.name] = "no metric reads it yet"
         for metric in metrics:
@@ -91,8 +96,8 @@ def make_plan(model: str, options: ScoreOptions) -> Plan:
                 skipped[task.name] = str(error)
                 break
             key = digest([task.name, metric.info.probe, resolved])
-            before = asks[key].metrics if key in asks else ()
-            asks[key] = Ask(task, metric.info.probe, resolved, (*before, metric), moved)
+            before = asks.get(key, Ask(task, metric.info.probe, resolved, (), {}))
+            asks[key] = dataclasses.replace(before, metrics=(*before.metrics, metric), moved={**before.moved, metric.name: moved})
     if not asks:
         reasons = " ".join(f"{name}: {why}." for name, why in list(skipped.items())[:3])
         raise FairbenchError(f"Nothing is left to score on {model}. {reasons} `fairbench list tasks` shows what there is.")
@@ -113,7 +118,7 @@ def _probe_options(
         default = probe.resolve(plain, task.info.form, usual)
     except FairbenchError:  # the default is not for this model: all that the user gave is his own
         default = {}
-    flags = (*probe.OPTIONS, "apply_chat_template")
+    flags = (*probe.OPTIONS, "chat_template")
     return resolved, {k: v for k, v in resolved.items() if k in flags and default.get(k) != v}
 
 
@@ -124,7 +129,7 @@ def _refuse_idle_options(registry: Registry, asks: Iterable[Ask], given: Mapping
     if idle:
         raise FairbenchError(
             f"--{idle[0]} {given[idle[0]]}: nothing that was asked for uses it. "
-            f"Options of these probes: {', '.join('--' + o for o in sorted(owned))}. Leave it out or name other tasks."
+            f"It could use {', '.join('--' + o for o in sorted(owned & set(given)))}. Leave it out or name other tasks."
         )
 
 
@@ -138,6 +143,8 @@ def _suite(registry: Registry, suite: str | None, named: Sequence[Metric]) -> li
         chosen = suites(registry).get(suite or "quick", [])
         if not chosen:
             known = suites(registry)
+            if suite in known:
+                raise FairbenchError(f"The suite {suite} is empty: no task of this version belongs to it.")
             raise FairbenchError(
                 f"There is no suite {suite!r}.{did_you_mean(str(suite), known)} Wanted one of {', '.join(known)}."
             )

@@ -19,8 +19,9 @@ from types import ModuleType
 from typing import Any, Generic, Protocol, TypeVar
 
 from fairbench.errors import FairbenchError, did_you_mean
+from fairbench.files import file_sha256
 from fairbench.measurement import Metric
-from fairbench.records import Record
+from fairbench.records import FORMS, Record
 from fairbench.scores import MetricInfo, TaskInfo
 
 Card = TypeVar("Card", MetricInfo, TaskInfo)
@@ -48,6 +49,12 @@ class Probe(Protocol):
 
     def resolve(self, card: Any, form: str, requested: Mapping[str, Any]) -> dict[str, Any]:
         """Every option filled in; raises FairbenchError where this model can't answer this form."""
+
+    def notes(self, card: Any, options: Mapping[str, Any]) -> tuple[str, ...]:
+        """Sentences about these options that belong into every score."""
+
+    def sanity(self, model: Any) -> str | None:
+        """A sentence that flags a model which can't be what it should be (untrained, read wrongly), else null."""
 
     def engine(self, model: Any) -> dict[str, str]:
         """Which of the equal ways to the answers this model allows; recorded, but in no hash."""
@@ -125,6 +132,10 @@ class Folder(Generic[Card]):
             raise FairbenchError(
                 f"The file {file}.py defines no {self.kind}. Wanted INFO = {self.card.__name__}(...), or a dictionary of them."
             )
+        for name, card in cards.items():
+            form = card.reads if isinstance(card, MetricInfo) else card.form
+            if form not in FORMS:
+                raise FairbenchError(f"The card of {self.kind} {name} names records {form!r}.{did_you_mean(form, FORMS)}")
         return cards
 
     def _module(self, file: str) -> ModuleType:
@@ -143,7 +154,8 @@ def _from_file(kind: str, path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"fairbench_included_{kind}_{path.stem}", path)
     assert spec and spec.loader  # a .py file always has both
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    # Not by the loader, which may take stale bytecode for a file that was edited within a second.
+    exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
     return module
 
 
@@ -174,7 +186,8 @@ class Registry:
         function = getattr(module, name, None)
         if not callable(function):
             raise FairbenchError(f"The file of metric {name} has its card but no function {name}(answers, weights). Add it.")
-        return Metric(name, info, function, optional("significance"), optional("counts"))
+        source = file_sha256(Path(str(module.__file__)))
+        return Metric(name, info, function, optional("significance"), optional("counts"), source)
 
     def task(self, name: str) -> Task:
         """The task of that name; FairbenchError with the nearest names where there is none."""
@@ -189,10 +202,6 @@ class Registry:
             raise FairbenchError(f"There is no probe {name!r}.{did_you_mean(name, known)}")
         found: Probe = probe
         return found
-
-    def task_metrics(self, task: str) -> tuple[str, ...]:
-        """Metrics scored on a task unless the user names others."""
-        return self.task(task).info.metrics
 
 
 def suites(registry: Registry) -> dict[str, list[str]]:

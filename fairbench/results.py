@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,22 +60,28 @@ def read_result(path: Path) -> Result:
         ) from None
 
 
-def lm_eval_shape(results: Iterable[Result]) -> dict[str, Any]:
-    """Results of one model as lm-evaluation-harness writes them, so that viewers of that format can read them."""
+def lm_eval_shape(results: Mapping[str, Sequence[tuple[str, Result]]]) -> dict[str, Any]:
+    """Results of one model as lm-evaluation-harness writes them, so that viewers of that format can read them.
+
+    Args:
+        results: by task, the name of each result file without its ending, and the result; the defaults first, so that a trial
+            or another scorer stands under a name of its own and what is said of the task is said of its full run.
+    """
     shaped: dict[str, Any] = {name: {} for name in ("results", "configs", "versions", "n-shot", "higher_is_better", "n-samples")}
-    for result in results:
-        task, metric, score = result.task["name"], result.metric["name"], result.score
-        entry = shaped["results"].setdefault(task, {"alias": task})
-        entry[f"{metric},none"] = score.value
-        entry[f"{metric}_stderr,none"] = "N/A" if score.stderr is None else score.stderr
-        shaped["configs"][task] = {"task": task, "metadata": {"version": result.task["version"]}, "probe": result.probe}
-        shaped["versions"][task] = result.task["version"]
+    for task, entries in results.items():
+        first = entries[0][1]
+        shaped["results"][task] = {"alias": task}
+        for name, result in entries:
+            shaped["results"][task][f"{name},none"] = result.score.value
+            shaped["results"][task][f"{name}_stderr,none"] = "N/A" if result.score.stderr is None else result.score.stderr
+        shaped["configs"][task] = {"task": task, "metadata": {"version": first.task["version"]}, "probe": first.probe}
+        shaped["versions"][task] = first.task["version"]
         shaped["n-shot"][task] = 0
-        shaped["higher_is_better"].setdefault(task, {})[metric] = None  # bias has an ideal, not a better end
-        shaped["n-samples"][task] = {"original": result.task["n_total"], "effective": result.task["n"]}
+        shaped["higher_is_better"][task] = {name: None for name, _ in entries}  # bias has an ideal, not a better end
+        shaped["n-samples"][task] = {"original": first.task["n_total"], "effective": first.task["n"]}
         shaped["config"] = {
-            "model": "hf", "model_args": f"pretrained={result.model['name']}", "model_sha": result.model["revision"],
-            "model_dtype": result.model["options"]["dtype"], "limit": result.task["limit"],
+            "model": "hf", "model_args": f"pretrained={first.model['name']}", "model_sha": first.model["revision"],
+            "model_dtype": first.model["options"]["dtype"], "limit": first.task["limit"],
         }  # fmt: skip
-        shaped["model_name"] = result.model["name"]
+        shaped["model_name"] = first.model["name"]
     return shaped

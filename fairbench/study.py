@@ -7,37 +7,34 @@ so metrics share answers, the same command twice does no model work, and a run t
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import importlib.metadata
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping
+import traceback
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairbench.answers import AnswerStore
-from fairbench.data import Rows, rows
-from fairbench.errors import FairbenchError
+from fairbench.asked import Asked, look_through
+from fairbench.data import rows
+from fairbench.errors import DataAbsent, FairbenchError
 from fairbench.files import digest, require_writable, write_json
-from fairbench.measurement import Metric, measure
+from fairbench.measurement import MeasureOptions, Metric, measure
 from fairbench.models.loading import load
 from fairbench.models.model import Model, ModelCard
 from fairbench.plan import Ask, ScoreOptions, make_plan
-from fairbench.records import Record, as_row
-from fairbench.registry import Registry, Task
+from fairbench.records import as_row
+from fairbench.registry import Registry
 from fairbench.results import SCHEMA, Result, lm_eval_shape, read_result, write_result
 
 if TYPE_CHECKING:
     import pandas as pd
 
-ANSWERS_VERSION = 1
+ANSWERS_VERSION = 2
 """Raised when answers of the same cell would come out otherwise; old ones are then not taken up."""
-
-PART_RECORDS = 256
-PART_CHARACTERS = 32_768
-"""A part holds at most so many records and characters: what a kill can lose. Fixed, so that numbers don't depend on kills."""
 
 Progress = Callable[[str, int, int], None]
 """Called with (what, done, total) while records are asked."""
@@ -89,91 +86,124 @@ def score(model: str, options: ScoreOptions | None = None, progress: Progress | 
     plan = make_plan(model, options)
     require_writable(options.output_path)
     folder = options.output_path / folder_name(plan.card)
-    results: list[Result] = []
-    failed: dict[str, str] = {}
     runner = _Runner(plan.card, folder, options, progress or (lambda what, done, total: None))
-    data = {ask.task.name: rows(ask.task.info, ask.task.name, options.data_dir) for ask in plan.asks}
-    counted = {ask.task.name: _check_records(ask.task, data[ask.task.name], options.limit) for ask in plan.asks}
-    for ask in plan.asks:
-        try:
-            results += runner.run(ask, data[ask.task.name], *counted[ask.task.name])
-        except FairbenchError as error:
-            failed[ask.task.name] = str(error)
-        except Exception as error:  # whatever one cell dies of, the others go on
-            failed[ask.task.name] = f"{type(error).__name__}: {error}"
+    asked = runner.look_through(plan.asks)
+    results: list[Result] = []
+    for number, ask in enumerate(plan.asks):
+        runner.progress("tasks", number, len(plan.asks))
+        if ask.task.name in asked:
+            results += runner.run(ask, asked[ask.task.name])
+    runner.progress("tasks", len(plan.asks), len(plan.asks))
     if results:
         write_json(folder / "results.json", lm_eval_shape(_all_results(folder)))
-    return Run(plan.card, tuple(results), folder, plan.skipped, failed)
+    return Run(plan.card, tuple(results), folder, {**plan.skipped, **runner.skipped}, runner.failed)
 
 
 class _Runner:
-    """Asks and measures one model's cells; the model is loaded when the first answer is missing."""
+    """Asks and measures one model's cells; the model is loaded when the first answer is missing. What fails is kept by name."""
 
     def __init__(self, card: ModelCard, folder: Path, options: ScoreOptions, progress: Progress) -> None:
         self.card, self.folder, self.options, self.progress = card, folder, options, progress
         self.registry = Registry(options.include_path)
+        self.failed: dict[str, str] = {}
+        self.skipped: dict[str, str] = {}
         self._loaded: Model | None = None
-        self._notes: tuple[str, ...] = ()
+        self._flags: dict[str, str | None] = {}
 
-    def run(self, ask: Ask, data: Rows, total: int, asked: int) -> list[Result]:
+    def look_through(self, asks: Sequence[Ask]) -> dict[str, Asked]:
+        """Finds and parses all data before any model work. Bad data are a wrong request; a parser that breaks fails its task."""
+        found: dict[str, Asked] = {}
+        absent: dict[str, DataAbsent] = {}
+        tasks = {ask.task.name: ask.task for ask in asks}
+        for number, (name, task) in enumerate(tasks.items()):
+            self.progress("data", number, len(tasks))
+            try:
+                found[name] = look_through(task, rows(task.info, name, self.options.data_dir), self.options.limit)
+            except DataAbsent as error:
+                absent[name] = error
+            except FairbenchError:
+                raise
+            except Exception as error:
+                self.failed[name] = _what(error)
+        self.progress("data", len(tasks), len(tasks))
+        if absent and (self.options.tasks or not found):
+            others = list(absent)[1:]
+            also = f" The data of {', '.join(others)} are absent too." if others else ""
+            raise DataAbsent(f"{next(iter(absent.values()))}{also}")
+        self.skipped |= {name: str(error) for name, error in absent.items()}
+        return found
+
+    def run(self, ask: Ask, asked: Asked) -> list[Result]:
         """The results of one table of answers, from disk where they are there."""
-        task = {
-            "name": ask.task.name, "version": ask.task.info.version, "form": ask.task.info.form, "data": dict(data.provenance),
-            "limit": self.options.limit,
-        }  # fmt: skip
         probe = {"name": ask.probe, "version": self.registry.probe(ask.probe).VERSION, "options": dict(ask.options)}
-        model = {"weights": self.card.weights_sha256, "tokenizer": self.card.tokenizer_sha256, "dtype": self.card.options.dtype}
-        key = digest({"answers": ANSWERS_VERSION, "model": model, "task": task, "probe": probe})
+        records = {"form": ask.task.info.form, "sha256": asked.sha256}
+        key = digest({"answers": ANSWERS_VERSION, "model": self.card.identity, "records": records, "probe": probe})
         store = AnswerStore(self.folder / "answers", key[:32])
-        if not store.finished():
-            self._ask(ask, data, asked, store)
-        task |= {"licence": ask.task.info.licence, "language": ask.task.info.language, "n": asked, "n_total": total}
-        return [self._result(ask, metric, store, task, probe) for metric in ask.metrics]
+        try:
+            with store.lock():  # a second process waits, and then finds the answers there
+                if not store.finished():
+                    self._ask(ask, asked, store)
+                store.tidy()
+        except Exception as error:  # whatever one task dies of, the others go on
+            self.failed[ask.task.name] = _what(error)
+            return []
+        results = []
+        for metric in ask.metrics:
+            try:
+                results.append(self._result(ask, asked, metric, store, probe))
+            except Exception as error:
+                self.failed[f"{ask.task.name}/{metric.name}"] = _what(error)
+        return results
 
-    def _ask(self, ask: Ask, data: Rows, asked: int, store: AnswerStore) -> None:
-        probe, done = self.registry.probe(ask.probe), 0
+    def _ask(self, ask: Ask, asked: Asked, store: AnswerStore) -> None:
+        probe, done, number = self.registry.probe(ask.probe), 0, -1
         what = f"{ask.task.name} ({ask.probe})"
-        self.progress(what, 0, asked)
-        number = -1
-        for number, part in enumerate(_parts(limited(ask.task.records(data, ask.task.name), asked, self.options.limit))):
+        self.progress(what, 0, asked.n)
+        for number, part in enumerate(asked.parts()):
             if not store.has_part(number):
                 start = time.perf_counter()
                 answers = probe.answer(self._model(), part, ask.options, self.options.batching)
                 table = [{**as_row(record), **answer} for record, answer in zip(part, answers, strict=True)]
                 store.write_part(number, table, time.perf_counter() - start)
             done += len(part)
-            self.progress(what, done, asked)
+            self.progress(what, done, asked.n)
         model = self._model()
+        if ask.probe not in self._flags:
+            self._flags[ask.probe] = probe.sanity(model)
+        flag = self._flags[ask.probe]
+        warnings = asked.data.provenance.get("warnings", ())
         store.finish(
             number + 1,
             {
                 "device": model.device.type,
                 "engine": probe.engine(model),
                 "attention": getattr(model.network.config, "_attn_implementation", None),
-                "notes": [*self._notes, *data.provenance.get("warnings", ())],
+                "notes": [*([flag] if flag else []), *probe.notes(self.card, ask.options), *warnings],
             },
         )
 
     def _model(self) -> Model:
-        """The model, loaded once; one that finds plain text unlikely is flagged in every score of this run."""
         if self._loaded is None:
             self._loaded = load(self.card)
-            if self.card.kind != "encoder":
-                flag = importlib.import_module("fairbench.probes.likelihood").sanity(self._loaded)
-                self._notes = (flag,) if flag else ()
         return self._loaded
 
-    def _result(self, ask: Ask, metric: Metric, store: AnswerStore, task: dict[str, Any], probe: dict[str, Any]) -> Result:
+    def _result(self, ask: Ask, asked: Asked, metric: Metric, store: AnswerStore, probe: dict[str, Any]) -> Result:
         options, measuring = self.options, dataclasses.asdict(self.options.measure)
-        cell = digest([store.key, metric.name, metric.info.version, measuring, SCHEMA, fairbench_version()])
-        path = result_path(self.folder, ask.task.name, metric, ask.moved, options.limit)
-        if path.exists() and (found := read_result(path)).run.get("cell") == cell:
+        info = ask.task.info
+        task = {
+            "name": ask.task.name, "version": info.version, "form": info.form, "data": dict(asked.data.provenance),
+            "licence": info.licence, "language": info.language, "limit": options.limit,
+            "n": asked.n, "n_total": asked.total, "records_sha256": asked.sha256,
+        }  # fmt: skip
+        cell = digest([store.key, task, metric.name, metric.source_sha256, measuring, SCHEMA, fairbench_version()])
+        moved = {**ask.moved[metric.name], **_moved(options)}
+        path = self.folder / ask.task.name / result_name(metric.name, moved)
+        found = _read_if_whole(path)
+        if found is not None and found.run.get("cell") == cell:
             return found
         note = store.note()
         score = measure(metric, store.read(), options.measure)
-        limited_by = (
-            (f"Limited to {task['n']} of {task['n_total']} records: for a trial only.",) if options.limit is not None else ()
-        )
+        limited_by = (f"Limited to {asked.n} of {asked.total} records: for a trial only.",) if asked.n < asked.total else ()
         score = dataclasses.replace(score, warnings=(*score.warnings, *self.card.notes, *note["notes"], *limited_by))
         result = Result(
             schema=SCHEMA,
@@ -205,54 +235,45 @@ def fairbench_version() -> str:
 
 
 def folder_name(card: ModelCard) -> str:
-    """<last parts of the name>-<8 hex of weights, revision and dtype>."""
-    last = "-".join(part for part in Path(card.name.replace(":", "-")).parts[-2:] if part not in ("/", "..", "."))
-    slug = "".join(c if c.isalnum() or c in "-._" else "-" for c in last)
-    return f"{slug}-{digest([card.weights_sha256, card.revision, card.options.dtype])[:8]}"
+    """<name>-<8 hex of all that makes the model>: the name of a Hub or planted model, the last two parts of a folder's path."""
+    parts = Path(card.folder).resolve().parts[-2:] if Path(card.name).is_dir() else (card.name,)
+    slug = "".join(c if c.isalnum() or c in "._" else "-" for c in "-".join(parts)).strip("-")
+    return f"{slug}-{digest([card.identity, card.revision])[:8]}"
 
 
-def result_path(folder: Path, task: str, metric: Metric, moved: Mapping[str, Any], limit: float | None) -> Path:
-    """<task>/<metric>.json; options moved from their default, and a limit, are joined to the name after @."""
-    joined = [f"{k}={v}" for k, v in sorted(moved.items())] + ([f"limit={limit:g}"] if limit is not None else [])
-    return folder / task / (metric.name + ("@" + ",".join(joined) if joined else "") + ".json")
+def result_name(metric: str, moved: Mapping[str, Any]) -> str:
+    """<metric>.json; what was moved from its default is joined to the name after @."""
+    joined = ",".join(f"{name}={value}" for name, value in sorted(moved.items()))
+    return metric + (f"@{joined}" if joined else "") + ".json"
 
 
-def _all_results(folder: Path) -> list[Result]:
-    return [read_result(path) for path in sorted(folder.glob("*/*.json")) if path.parent.name != "answers"]
+def _moved(options: ScoreOptions) -> dict[str, Any]:
+    """The limit and the measure options that are not the default."""
+    usual, given = dataclasses.asdict(MeasureOptions()), dataclasses.asdict(options.measure)
+    moved = {name: value for name, value in given.items() if value != usual[name]}
+    return moved if options.limit is None else {**moved, "limit": f"{options.limit:g}"}
 
 
-def _check_records(task: Task, data: Rows, limit: float | None) -> tuple[int, int]:
-    """Parses every row before any model work; how many records there are, and how many will be asked."""
-    seen: set[str] = set()
-    for record in task.records(data, task.name):
-        if record.id in seen:
-            raise FairbenchError(f"{task.name}: two records have the id {record.id!r}. Wanted ids that name one record each.")
-        seen.add(record.id)
-    if not seen:
-        raise FairbenchError(
-            f"{task.name}: the data hold no record. Wanted at least one; see `fairbench data check {task.name}`."
-        )
-    return len(seen), sum(1 for _ in limited(task.records(data, task.name), len(seen), limit))
+def _what(error: Exception) -> str:
+    """An error in a line: a refusal as it is, anything else with its type and place."""
+    if isinstance(error, FairbenchError):
+        return str(error)
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({Path(last.filename).name}, line {last.lineno})"
 
 
-def limited(records: Iterator[Record], total: int, limit: float | None) -> Iterator[Record]:
-    """The first `limit` records of each stratum (of all, where there is none), or that share of `total` if limit is below 1."""
-    most = None if limit is None else int(limit) if limit >= 1 else max(1, round(limit * total))
-    counts: dict[str | None, int] = {}
-    for record in records:
-        counts[record.stratum] = counts.get(record.stratum, 0) + 1
-        if most is None or counts[record.stratum] <= most:
-            yield record
+def _read_if_whole(path: Path) -> Result | None:
+    """A result that is there and can be read; a broken one is written anew."""
+    try:
+        return read_result(path)
+    except FairbenchError:
+        return None
 
 
-def _parts(records: Iterator[Record]) -> Iterator[list[Record]]:
-    part: list[Record] = []
-    characters = 0
-    for record in records:
-        part.append(record)
-        characters += sum(len(v) for v in as_row(record).values() if isinstance(v, str))
-        if len(part) == PART_RECORDS or characters >= PART_CHARACTERS:
-            yield part
-            part, characters = [], 0
-    if part:
-        yield part
+def _all_results(folder: Path) -> dict[str, list[tuple[str, Result]]]:
+    """Every result of a model's folder, by task: the file's stem and the result. Other files that lie there are none of ours."""
+    found: dict[str, list[tuple[str, Result]]] = {}
+    for path in sorted(folder.glob("*/*.json"), key=lambda p: (p.parent.name, "@" in p.stem, p.stem)):
+        if path.parent.name != "answers" and (result := _read_if_whole(path)) is not None:
+            found.setdefault(path.parent.name, []).append((path.stem, result))
+    return found

@@ -14,6 +14,7 @@ Example:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -173,6 +174,12 @@ def _sets(answers: pd.DataFrame) -> _Sets:
     role = answers["role"].to_numpy()
     for odd in sorted({str(r) for r in role} - set(ROLES)):
         raise FairbenchError(f"Found the role {odd!r}.{did_you_mean(odd, ROLES)} Wanted one of {', '.join(ROLES)} in every row.")
+    tests: Sequence[str] = answers["test"].dropna().unique().tolist() if "test" in answers.columns else []
+    if len(tests) > 1:
+        raise FairbenchError(
+            f"The answers hold {len(tests)} tests ({', '.join(map(str, tests[:3]))} ...), and an effect size is defined for one. "
+            "Split them, a file a test."
+        )
     rows = {name: np.flatnonzero(role == name) for name in ROLES}
     empty = [name for name, found in rows.items() if not len(found)]
     if empty:
@@ -180,6 +187,8 @@ def _sets(answers: pd.DataFrame) -> _Sets:
     if len(rows["target_x"]) + len(rows["target_y"]) < 3:
         raise Undefined("fewer than three target stimuli: their spread has no meaning")
     vectors = list(answers["vector"])
+    if not all(np.ndim(v) == 1 for v in vectors):
+        raise FairbenchError("Found a single number in the column 'vector'; wanted a list of numbers in every row.")
     if len({len(v) for v in vectors}) > 1:
         raise Undefined("the vectors differ in length: " + ", ".join(sorted({str(len(v)) for v in vectors})))
     matrix = np.asarray(vectors, dtype=float)  # (n, D)

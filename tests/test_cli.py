@@ -88,7 +88,7 @@ def test_measure_as_a_table(pairs):
         ("a.csv", "score_more,score_less\n-1,-2\n-1,-2,-3\n", "row 2"),
         ("a.csv", "score_more,score_lesss\n-1,-2\n", "Did you mean score_lesss"),
         ("a.parquet", "not parquet", "no readable Parquet"),
-        ("a.txt", "x", "wanted .parquet, .jsonl or .csv"),
+        ("a.txt", "x", "wanted .parquet, .jsonl"),
     ],
 )
 def test_malformed_answers_are_refused_with_their_place(tmp_path, name, content, said):

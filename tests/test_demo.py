@@ -31,4 +31,4 @@ def test_every_model_gets_the_verdict_that_was_planted(tmp_path):
     assert set(verdicts) == set(names())
     for name, said in verdicts.items():
         assert said.biased == (card(name)["planted_gap"] > 0), said.sentence
-        assert "could have seen" in said.sentence or said.biased
+        assert "could be missed" in said.sentence or said.biased

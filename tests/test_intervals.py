@@ -126,7 +126,7 @@ def test_an_interval_over_few_units_says_that_it_is_rough(units: int, warned: bo
     answers = pairs(30, cluster=[f"c{i % units}" for i in range(30)])
     score = measure(toy(), answers, QUICK)
     assert score.interval is not None
-    assert score.warnings == ((f"The interval rests on {units} clusters only and is rough.",) if warned else ())
+    assert score.warnings == ((f"The interval rests on {units} clusters only and is not to be relied on.",) if warned else ())
 
 
 @pytest.mark.parametrize("metric", [toy(), SHARE], ids=["mean", "share"])

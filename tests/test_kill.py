@@ -19,9 +19,9 @@ from fairbench.results import read_result
 SCRIPT = """
 import sys
 from pathlib import Path
-from fairbench import study
+from fairbench import asked, study
 from fairbench.plan import ScoreOptions
-study.PART_RECORDS = 4  # many parts, so that kills fall between and inside them
+asked.PART_RECORDS = 4  # many parts, so that kills fall between and inside them
 study.score("planted:causal-0.5", ScoreOptions(suite="planted", output_path=Path(sys.argv[1])))
 """
 

@@ -15,11 +15,11 @@ ROOT = Path(__file__).parents[1]
 
 LAYERS = (
     ("errors", "records", "scores", "stats", "measurement", "files"),
-    ("registry", "data", "reading", "sources", "models", "results", "answers", "counterfactual"),
+    ("registry", "data", "reading", "sources", "models", "results", "answers", "asked", "counterfactual"),
     ("probes", "judges", "training"),
     ("mitigation", "planted", "plan", "study", "engine"),
     ("compare", "validate", "report", "demo"),
-    ("cli", "console"),
+    ("cli", "console", "flags"),
 )
 RANK = {room: rank for rank, layer in enumerate(LAYERS) for room in layer}
 FOUNDATION = set(LAYERS[0])

@@ -233,7 +233,7 @@ def test_a_value_outside_of_its_range_is_undefined(value: float, fits: bool):
 
 @pytest.mark.parametrize("options", [{"draws": -5}, {"level": 95}, {"level": 0.0}, {"level": 1.0}, {"level": math.nan}], ids=str)
 def test_options_that_no_interval_can_have_are_refused(options: dict[str, float]):
-    with pytest.raises(FairbenchError, match="wanted a level between 0 and 1, and 0 or more draws"):
+    with pytest.raises(FairbenchError, match="wanted a level between 0 and 1, and draws and a seed of 0 or more"):
         MeasureOptions(**options)
 
 

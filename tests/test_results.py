@@ -161,8 +161,9 @@ def test_digests_ignore_the_order_of_keys_and_nothing_else():
 
 
 def test_lm_eval_shape_has_the_keys_of_that_harness():
-    results = [result(), result("crows_pairs_margin", stderr=None), result("weat", "words", value=None)]
-    shaped = lm_eval_shape(results)
+    pairs = [("crows_pairs", result()), ("crows_pairs_margin", result("crows_pairs_margin", stderr=None))]
+    trial = ("crows_pairs@limit=4", result(value=1.0))
+    shaped = lm_eval_shape({"pairs": [*pairs, trial], "words": [("weat", result("weat", "words", value=None))]})
     keys = {"results", "configs", "versions", "n-shot", "higher_is_better", "n-samples", "config", "model_name"}
     assert keys <= set(shaped)
     for name in ("results", "configs", "versions", "n-shot", "higher_is_better", "n-samples"):
@@ -173,9 +174,11 @@ def test_lm_eval_shape_has_the_keys_of_that_harness():
         "crows_pairs_stderr,none": 1e-17,
         "crows_pairs_margin,none": 100 / 3,
         "crows_pairs_margin_stderr,none": "N/A",
+        "crows_pairs@limit=4,none": 1.0,
+        "crows_pairs@limit=4_stderr,none": 1e-17,
     }
     assert shaped["results"]["words"]["weat,none"] is None
     assert shaped["n-samples"]["pairs"] == {"original": 12, "effective": 9}
-    assert set(shaped["higher_is_better"]["pairs"]) == {"crows_pairs", "crows_pairs_margin"}
+    assert set(shaped["higher_is_better"]["pairs"]) == {"crows_pairs", "crows_pairs_margin", "crows_pairs@limit=4"}
     assert shaped["config"]["model"] == "hf" and shaped["model_name"] == "toy/model"
     json.dumps(shaped, allow_nan=False)

@@ -3,7 +3,8 @@
 Sentences of a pair share a beginning, and every sentence shares its start token with all others. So sequences are laid into
 trees: one row holds many of them, a token stands in it once for all sequences that begin alike up to there, positions count
 along a branch, and the attention mask lets a token see its own branch only. That is 1.3 to 1.4 times fewer tokens on CrowS-Pairs,
-and no padding. A model that can't follow such a mask (recurrent, ALiBi, a narrow window) gets one row a sequence instead.
+and no padding. A model that can't follow such a mask (recurrent, ALiBi, a narrow window) gets one row a sequence instead. So does
+one whose positions are scaled by the longest text of a batch, and each of its batches holds texts of one length.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairbench.models.batching import Batching
-from fairbench.models.heads import Head, agree, find_head
+from fairbench.models.batching import Batching, forget_lengths, heeds_length
+from fairbench.models.heads import Head, agree, find_head, largest_error, trial_ids
 
 if TYPE_CHECKING:
     import torch
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 ROW = 128
 """Tokens a row of trees is filled up to. Longer rows share more and cost more attention; measured best between 96 and 160."""
+
+SHORTEST = 24
+"""A row that isn't longer than this shares too little to be worth its mask."""
 
 WINDOWS = ("sliding_window", "window_size", "attention_window", "attention_chunk_size", "local_attention")
 """Names under which configurations keep the reach of local attention; a row must not be longer than that."""
@@ -76,19 +80,21 @@ class Engine:
     Attributes:
         head: where its logits come from.
         row: tokens that a row of trees is filled up to; 0: a row a sequence, because the network can't follow a tree.
-        stretch: texts that share most of themselves may make a row longer; not where attention is local.
+        longest: the most that texts which share most of themselves may make it; null for as long as they need.
+        equal: texts of different lengths never go together.
+        masks: a row without a branch has a mask as well; slower, and only to see how much such a mask's kernel rounds.
     """
 
     head: Head
-    row: int
-    stretch: bool = True
+    row: int = 0
+    longest: int | None = None
+    equal: bool = False
+    masks: bool = False
 
     def describe(self) -> dict[str, str]:
         """For the result file: which of the ways to the same numbers was taken."""
-        return {"logits": self.head.kind, "rows": "trees" if self.row else "plain"}
-
-
-PLAIN_ROWS = 0
+        rows = "trees" if self.row else "equal lengths" if self.equal else "plain"
+        return {"logits": self.head.kind, "rows": rows}
 
 
 _ENGINES: weakref.WeakKeyDictionary[Any, Engine] = weakref.WeakKeyDictionary()
@@ -109,11 +115,17 @@ def token_log_probabilities(model: Model, texts: Sequence[Text], batching: Batch
         return []
     engine = engine_of(model)
     unique = list(dict.fromkeys(texts))
-    found = _score(model, engine, unique, batching)
+    try:
+        found = _score(model, engine, unique, batching)
+    except Exception as error:  # a row of another shape than the trial's may be more than a network takes: one a text never is
+        if not engine.row or "out of memory" in str(error):
+            raise
+        engine = _ENGINES[model.network] = dataclasses.replace(engine, row=0)
+        found = _score(model, engine, unique, batching)
     # A value that isn't finite spreads through a row (0 x NaN is NaN), so texts that shared one are asked again alone.
     broken = [i for i, values in enumerate(found) if not np.isfinite(values).all()]
     if broken and engine.row:
-        again = _score(model, dataclasses.replace(engine, row=PLAIN_ROWS), [unique[i] for i in broken], batching)
+        again = _score(model, dataclasses.replace(engine, row=0), [unique[i] for i in broken], batching)
         for i, values in zip(broken, again, strict=True):
             found[i] = values
     by_text = dict(zip(unique, found, strict=True))
@@ -121,40 +133,47 @@ def token_log_probabilities(model: Model, texts: Sequence[Text], batching: Batch
 
 
 def engine_of(model: Model) -> Engine:
-    """How this model is asked, found by trial on first use: every short cut has to equal the plain way to 1e-4."""
+    """How this model is asked, found by trial on first use: every short cut has to equal the plain way."""
     network = model.network
     if network not in _ENGINES:
         ids = trial_ids(model)
         head = find_head(network, {"input_ids": _tensor([ids[:12]], model), **_quiet()})
-        _ENGINES[network] = _try_trees(model, head, ids)
+        _ENGINES[network] = Engine(head, equal=True) if heeds_length(network) else _try_trees(model, head, ids)
     return _ENGINES[network]
-
-
-def trial_ids(model: Model) -> list[int]:
-    """Some 20 ids of ordinary text to try short cuts on."""
-    text = "The sun came up over the hills and a woman walked down the road to the market with her son, who was singing."
-    ids: list[int] = model.tokenizer(text, add_special_tokens=False)["input_ids"]
-    return (ids * 20)[: max(20, min(len(ids), 24))]
 
 
 def _try_trees(model: Model, head: Head, ids: list[int]) -> Engine:
     """Rows of trees where they give what plain rows give, and no longer than local attention reaches."""
-    import torch
-
+    plain, dtype = Engine(head), model.network.dtype
     config = model.network.config.get_text_config()
     reach = [r for r in (getattr(config, name, None) for name in WINDOWS) if isinstance(r, int) and r > 0]
-    plain = Engine(head=head, row=PLAIN_ROWS)
-    if min([ROW, *reach]) < len(ids):  # too near for a tree: the trial would not see one
+    longest = min([*reach, model.card.max_length or ROW])
+    trees = Engine(head, row=min(ROW, longest), longest=longest if reach else model.card.max_length)
+    trial = _trial(ids, trees.row)
+    wanted = np.concatenate(_score(model, plain, trial, Batching(rows=1)))
+    noise = np.concatenate(_score(model, plain, trial, Batching())) - wanted
+    if np.abs(noise).max() > largest_error(dtype):
+        return Engine(head, equal=True)
+    rows = pack([text.ids for text in trial], trees.row, trees.longest)
+    if trees.row < SHORTEST or not all(row.branched for row in rows):  # the trial would not see what a tree may do
         return plain
-    trees = Engine(head=head, row=min([ROW, *reach]), stretch=not reach)
-    branches = [ids[:12], ids[:6] + ids[12:18], ids[:6] + ids[14:18], ids[3:9], ids[:9] + ids[2:4]]
-    trial = [Text(tuple(branch)) for branch in branches]
-    wanted = np.concatenate(_score(model, plain, trial, Batching()))
     try:
-        got = np.concatenate(_score(model, trees, trial, Batching()))
+        error = np.concatenate(_score(model, trees, trial, Batching())) - wanted
+        if dtype.itemsize < 4:  # the kernel for masks rounds otherwise; in wide dtypes that is within the tolerance
+            under = np.concatenate(_score(model, dataclasses.replace(plain, masks=True), trial, Batching()))
+            noise = np.maximum(np.abs(noise), np.abs(under - wanted))
     except Exception:  # whatever an architecture raises at a mask that it does not know, plain rows remain
         return plain
-    return trees if agree(torch.from_numpy(got), torch.from_numpy(wanted), model.network.dtype) else plain
+    return trees if agree(error, noise, dtype, head.rounding) else plain
+
+
+def _trial(ids: Sequence[int], row: int) -> list[Text]:
+    """Texts that fill a row: one that others leave early, half-way and late, and one that shares nothing with it."""
+    length = max(row // 4 + 2, 4)
+    turned = [tuple((list(ids) * 2)[k : k + length]) for k in range(0, len(ids), max(len(ids) // 7, 1))]
+    shared = (length // 4, length // 2, 3 * length // 4, length - 2)
+    texts = [turned[0], turned[1][:-1], *(turned[0][:n] + turned[2 + i][n:] for i, n in enumerate(shared))]
+    return [Text(text) for text in texts]
 
 
 def _score(model: Model, engine: Engine, texts: Sequence[Text], batching: Batching) -> list[NDArray[np.float64]]:
@@ -163,25 +182,26 @@ def _score(model: Model, engine: Engine, texts: Sequence[Text], batching: Batchi
     if batching.rows is not None:
         batching = Batching(budget=max(batching.rows * sum(lengths) // len(lengths), 1))
     if engine.row:
-        rows = list(pack([t.ids for t in texts], min(engine.row, batching.budget or engine.row), engine.stretch))
+        rows = list(pack([t.ids for t in texts], min(engine.row, batching.budget or engine.row), engine.longest))
     else:
-        rows = [Row() for _ in texts]
+        rows = [Row(branched=engine.masks) for _ in texts]
         for i, row in enumerate(rows):
             row.lay(i, texts[i].ids[:-1], [])
     found: list[NDArray[np.float64]] = [np.empty(0)] * len(texts)
     # Rows without a branch go by themselves: they need no mask, and a network with local attention makes its own for them.
     for kind in (True, False):
         group = [row for row in rows if row.branched is kind]
-        for batch in batching.cut([len(row.tokens) for row in group], model.device.type):
+        lengths = [len(row.tokens) for row in group]
+        for batch in batching.cut(lengths, model.device.type, engine.equal, engine.head.most_tokens):
             _run(model, engine.head, [group[i] for i in batch], texts, found)
     return found
 
 
-def pack(sequences: Sequence[tuple[int, ...]], length: int, stretch: bool = True) -> Iterator[Row]:
+def pack(sequences: Sequence[tuple[int, ...]], length: int, longest: int | None = None) -> Iterator[Row]:
     """Lays sequences into rows of trees, each without its last token.
 
     Neighbours in sorted order share the most. A sequence that shares at least half of itself may lengthen a row to twice its own
-    length, so that long texts which differ late share as well.
+    length, so that long texts which differ late share as well, but never beyond `longest` tokens.
     """
     order = sorted(range(len(sequences)), key=lambda i: sequences[i])
     row = Row()
@@ -189,7 +209,7 @@ def pack(sequences: Sequence[tuple[int, ...]], length: int, stretch: bool = True
     for i in order:
         ids = sequences[i][:-1]
         shared = _common(ids, before) if row.paths else 0
-        room = max(length, 2 * len(ids)) if stretch and 2 * shared >= len(ids) else length
+        room = max(length, min(2 * len(ids), longest or 2 * len(ids))) if 2 * shared >= len(ids) else length
         if row.paths and len(row.tokens) + len(ids) - shared > room:
             yield row
             row, shared = Row(), 0
@@ -215,6 +235,7 @@ def _run(model: Model, head: Head, rows: Sequence[Row], texts: Sequence[Text], f
             flat.extend(r * width + node for node in nodes[first - 1 :])
             asked.extend(texts[i].ids[first:])
     places, at = np.unique(np.asarray(flat, dtype=np.int64), return_inverse=True)
+    forget_lengths(model.network)
     values = head.log_probabilities(inputs, *(_tensor(x, model) for x in (places, at, asked)))
     flat_values = values.cpu().numpy().astype(np.float64)
     start = 0

@@ -105,6 +105,14 @@ def sha256(files: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
+def config_sha256(folder: Path, config: dict[str, Any], trusted: bool) -> str:
+    """Hash over a configuration without the entries that only tell where it came from, and over the folder's code if trusted."""
+    plain = {key: value for key, value in config.items() if key not in ("_name_or_path", "transformers_version")}
+    code = sorted(folder.glob("*.py")) if trusted else []
+    written = json.dumps(plain, sort_keys=True) + sha256(code)
+    return hashlib.sha256(written.encode()).hexdigest()
+
+
 def _shards(index: Path) -> list[Path]:
     try:
         names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))

@@ -12,12 +12,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 if TYPE_CHECKING:
     import torch
 
-TOLERANCE = {"float64": 1e-4, "float32": 1e-4}
-"""How far two ways to the same log-probability may lie apart (nats); other dtypes have `LOW_PRECISION`."""
-LOW_PRECISION = 0.1
+    from fairbench.models.model import Model
+
+TOLERANCE = 1e-5
+"""How far two ways to the same number may lie apart beyond what the network's own noise explains (nats)."""
+MOST, MOST_LOW = 1e-4, 0.5
+"""How far they may lie apart at most, whatever the noise; the second for dtypes of two bytes."""
+
+FULL_BYTES = 256 << 20
+"""Logits that a network's whole forward pass may make at a time, where there is no other way to them."""
 
 CHUNK_BYTES = {"cpu": 16 << 20, "cuda": 512 << 20}
 """Logits held at a time. On a processor this stays in reach of the cache and below what the allocator gives back each time."""
@@ -33,10 +42,18 @@ class Head:
         kind: "linear": the body, then the output embedding in blocks of the vocabulary; "own": the body, then the network's own
             head on the rows that are read (soft caps, scales and transforms included); "full": the network's whole forward pass.
         network: the network.
+        rounding: what half precision does to a log-probability by rounding alone (nats, mean square); 0 for wider dtypes.
     """
 
     kind: HeadKind
     network: Any
+    rounding: float = 0.0
+
+    @property
+    def most_tokens(self) -> int | None:
+        """The most tokens a batch may hold, where each of them makes a whole row of logits; else null."""
+        width = self.network.config.get_text_config().vocab_size * self.network.dtype.itemsize
+        return max(FULL_BYTES // width, 1) if self.kind == "full" else None
 
     def log_probabilities(
         self, inputs: dict[str, torch.Tensor], places: torch.Tensor, row: torch.Tensor, token: torch.Tensor
@@ -93,24 +110,74 @@ def find_head(network: Any, inputs: dict[str, torch.Tensor]) -> Head:
     ids = inputs["input_ids"]
     places = torch.arange(ids.shape[1], device=ids.device)
     row, token = places.repeat(2), torch.cat([ids[0], ids[0].flip(0)])
+    several = {name: v.repeat(4, 1) if isinstance(v, torch.Tensor) else v for name, v in inputs.items()}
     with torch.inference_mode():
         logits = _logits(network(**inputs, return_dict=True))[0]
-        wanted = torch.log_softmax(logits.to(_wide(logits.dtype)), dim=-1)[row, token]
+        wanted = _read(logits, row, token)
+        noise = _read(_logits(network(**several, return_dict=True))[1], row, token) - wanted
+    eps, wide = torch.finfo(logits.dtype).eps, logits.float()
+    # What all logits have in common cancels out in a log-probability.
+    rounding = eps / 4 * float(wide.std(-1).mean()) if logits.dtype.itemsize < 4 else 0.0
     for kind in ("linear", "own"):
-        head = Head(kind=kind, network=network)
+        head = Head(kind=kind, network=network, rounding=rounding)
         try:
             got = head.log_probabilities(inputs, places, row, token)
         except Exception:
             continue
-        if agree(got, wanted, network.dtype):
+        error, usual = (x.cpu().double().numpy() for x in (got - wanted, noise))
+        # A network rounds its logits to its dtype; the blocks of "linear" don't.
+        if agree(error, usual, network.dtype, eps * float(wide[row, token].abs().max())):
             return head
-    return Head(kind="full", network=network)
+    return Head(kind="full", network=network, rounding=rounding)
 
 
-def agree(a: torch.Tensor, b: torch.Tensor, dtype: torch.dtype) -> bool:
-    """Whether two sets of log-probabilities are the same for a network of this dtype; never where one isn't finite."""
-    tolerance = TOLERANCE.get(str(dtype).removeprefix("torch."), LOW_PRECISION)
-    return bool((a - b).abs().max() <= tolerance)  # a comparison with NaN is false
+def agree(error: NDArray[np.float64], noise: NDArray[np.float64], dtype: torch.dtype, rounding: float = 0.0) -> bool:
+    """Whether a short cut's errors are no more than a network's noise; never where one isn't finite.
+
+    Args:
+        error: what the short cut's log-probabilities lie off by (nats).
+        noise: what the plain way's lie off by when the same texts go in another batch. It is what bfloat16 does to a network of
+            this depth, so a fault of a tenth of a nat does not pass for it, and it does not pass for a fault.
+        dtype: the network's.
+        rounding: by how much more the values may be off, in the mean square, because they are rounded elsewhere. On a processor
+            the noise alone may be nothing: there the same sums are often taken in the same order whatever the batch.
+    """
+    # The largest error shows a fault at few tokens, the mean square a small one at many. A comparison with NaN is false.
+    (most, usual), (noise_most, noise_usual) = ((np.abs(x).max(), np.sqrt(np.square(x).mean())) for x in (error, noise))
+    if not (most <= largest_error(dtype) and most <= 3 * noise_most + TOLERANCE + 16 * rounding):
+        return False
+    return bool(usual <= 3 * noise_usual + TOLERANCE + rounding)
+
+
+def largest_error(dtype: torch.dtype) -> float:
+    """How far two ways to the same log-probability may ever lie apart (nats)."""
+    return MOST if dtype.itemsize >= 4 else MOST_LOW
+
+
+NO_EMBEDDING = "a token that the model has no embedding for"
+
+
+def known_ids(model: Model) -> int:
+    """Ids below this have an embedding. A tokenizer may have been given tokens of which its network does not know."""
+    try:
+        embeddings: Any = model.network.get_input_embeddings()
+        rows = int(embeddings.weight.shape[0])
+    except (NotImplementedError, AttributeError):  # code of the model's own, or no matrix: its configuration must do
+        rows = int(model.network.config.get_text_config().vocab_size)
+    return min(rows, model.card.vocabulary or rows)
+
+
+def trial_ids(model: Model, count: int = 64) -> list[int]:
+    """Ids to try short cuts on, spread evenly over the vocabulary and out of order, the special ones left out.
+
+    No text would do: to a tokenizer of another language it is one unknown token again and again.
+    """
+    special = set(model.tokenizer.all_special_ids)
+    # Rows beyond the tokenizer fill a matrix up, and their logits may be minus infinity.
+    ids = range(min(known_ids(model), len(model.tokenizer)))
+    plain = [i for i in ids if i not in special] or list(ids)
+    some = [plain[i * len(plain) // count] for i in range(count)]
+    return [some[i * 29 % count] for i in range(count)]
 
 
 @contextlib.contextmanager

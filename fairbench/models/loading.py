@@ -46,6 +46,8 @@ def inspect_model(name: str, options: ModelOptions | None = None) -> ModelCard:
         FairbenchError: the model isn't there, isn't whole, isn't safe by the options, or is of no kind that can be scored.
     """
     options = options or ModelOptions()
+    if not name:
+        raise FairbenchError("The model's name is empty. Wanted a Hub id, a folder, or planted:NAME.")
     _check_options(options)
     choose_device(options.device)
     source = find_source(name, options)
@@ -65,6 +67,7 @@ def inspect_model(name: str, options: ModelOptions | None = None) -> ModelCard:
         revision=source.revision,
         weights_sha256=checkpoint.sha256(weights.files),
         tokenizer_sha256=checkpoint.sha256(files),
+        config_sha256=checkpoint.config_sha256(source.folder, raw, options.trust_remote_code),
         kind=kind,
         architecture=architecture,
         next_sentence=has_next_sentence(architecture),
@@ -253,6 +256,13 @@ def _notes(tokenizer: Any, folder: Path, vocabulary: int, name: str) -> tuple[st
             f"{name} has a tokenizer of {tokenizer.vocab_size} tokens, but the model knows only {vocabulary}. It is another "
             "model's tokenizer: save the right one into the folder."
         )
+    needed = (tokenizer.bos_token, tokenizer.eos_token, tokenizer.mask_token, tokenizer.cls_token, tokenizer.sep_token)
+    for token in needed:
+        if token is not None and tokenizer.convert_tokens_to_ids(token) >= vocabulary:
+            raise FairbenchError(
+                f"{name} has the special token {token!r} with an id beyond the {vocabulary} that the model knows. It was "
+                "added to the tokenizer only: resize the model's embeddings and save it, or save the right tokenizer."
+            )
     notes = []
     ids = tokenizer("She is here.", verbose=False)["input_ids"]
     if len(ids) > 1 and ids[0] == ids[1]:

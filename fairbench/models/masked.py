@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairbench.models.batching import Batching
-from fairbench.models.heads import Head, find_head
+from fairbench.models.batching import Batching, forget_lengths, padding_id, pads_well
+from fairbench.models.heads import Head, find_head, trial_ids
 
 if TYPE_CHECKING:
     from fairbench.models.model import Model
@@ -56,7 +56,10 @@ def hidden_log_probabilities(model: Model, hidden: Sequence[Hidden], batching: B
         inputs.setdefault((item.ids, item.place), []).append(i)
     unique = list(inputs)
     found = np.full(len(hidden), np.nan)
-    for batch in batching.cut([len(ids) for ids, _ in unique], model.device.type):
+    if not hidden:
+        return found
+    equal, most = not pads_well(model), head_of(model).most_tokens
+    for batch in batching.cut([len(ids) for ids, _ in unique], model.device.type, equal, most):
         asked = [(row, i) for row, b in enumerate(batch) for i in inputs[unique[b]]]
         found[[i for _, i in asked]] = _run(
             model, [unique[b] for b in batch], [row for row, _ in asked], [hidden[i].token for _, i in asked]
@@ -67,8 +70,7 @@ def hidden_log_probabilities(model: Model, hidden: Sequence[Hidden], batching: B
 def head_of(model: Model) -> Head:
     """Where this network's logits come from, found by trial on first use."""
     if model.network not in _HEADS:
-        text = "The sun came up over the hills and a woman walked down the road."
-        ids = model.tokenizer(text, truncation=True, max_length=min(model.card.max_length or 24, 24))["input_ids"]
+        ids = trial_ids(model)[: min(model.card.max_length or 16, 16)]
         _HEADS[model.network] = find_head(model.network, {"input_ids": _tensor([ids], model)})
     return _HEADS[model.network]
 
@@ -79,11 +81,12 @@ def _run(
     """One forward pass over inputs of similar length; `row` and `token` [M] say what is read."""
     head = head_of(model)
     width = max(len(ids) for ids, _ in inputs)
-    padding = model.tokenizer.pad_token_id or 0
+    padding = padding_id(model)
     rows = [list(ids) + [padding] * (width - len(ids)) for ids, _ in inputs]
     given = {"input_ids": _tensor(rows, model)}
     if any(len(ids) < width for ids, _ in inputs):  # inputs of one length need no mask, and attention is faster without one
         given["attention_mask"] = _tensor([[1] * len(ids) + [0] * (width - len(ids)) for ids, _ in inputs], model)
+    forget_lengths(model.network)
     places = [r * width + place for r, (_, place) in enumerate(inputs)]
     values = head.log_probabilities(given, _tensor(places, model), _tensor(row, model), _tensor(token, model))
     return np.asarray(values.cpu().numpy(), dtype=np.float64)

@@ -36,6 +36,7 @@ class ModelCard:
         revision: commit sha on the Hub; null for a folder.
         weights_sha256: over the weight files' contents in the order of their names.
         tokenizer_sha256: likewise over the tokenizer's files.
+        config_sha256: over what the configuration says that can change an answer, and over code that is trusted.
         kind: what its head can do: "causal" (next token), "masked" (fill a mask), "encoder" (vectors only).
         next_sentence: it has a next-sentence head.
         start_rule: "bos", "eos" or "none": the token that causal scores condition on.
@@ -53,6 +54,7 @@ class ModelCard:
     revision: str | None = None
     weights_sha256: str = ""
     tokenizer_sha256: str = ""
+    config_sha256: str = ""
     next_sentence: bool = False
     start_rule: Literal["bos", "eos", "none"] = "none"
     has_mask: bool = False
@@ -63,6 +65,17 @@ class ModelCard:
     parameters: int | None = None
     options: ModelOptions = field(default_factory=ModelOptions)
     notes: tuple[str, ...] = ()
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """All of the model that can change an answer; part of a cell's hash. Where it lies and its name are not in it."""
+        return {
+            "weights": self.weights_sha256,
+            "tokenizer": self.tokenizer_sha256,
+            "config": self.config_sha256,
+            "kind": self.kind,
+            "dtype": self.options.dtype,
+        }
 
     def as_dict(self) -> dict[str, Any]:
         """Built-in types for the result file; the folder stays on this machine."""

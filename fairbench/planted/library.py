@@ -48,7 +48,7 @@ def folder(name: str) -> Path:
 
 
 def card(name: str) -> dict[str, Any]:
-    """What is recorded of a shipped model: its dials, planted and learned gaps, mass, seed, recipe, versions, sanity text."""
+    """What is recorded of a shipped model: its dials, planted and learned gaps, mass, seed, steps, versions, sanity text."""
     found: dict[str, Any] = json.loads((folder(name) / "card.json").read_text(encoding="utf-8"))
     return found
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from fairbench.errors import FairbenchError
 from fairbench.models.batching import Batching
 from fairbench.models.causal import Text, token_log_probabilities
-from fairbench.models.tokens import encode, start_token
+from fairbench.models.heads import NO_EMBEDDING, known_ids
+from fairbench.models.tokens import Encoded, encode, start_token
 from fairbench.probes.parts import EMPTY, TOO_LONG, Unfit, Values, ask, take_apart
 
 if TYPE_CHECKING:
@@ -63,20 +64,29 @@ def passages(model: Model, records: Sequence[Passage], window: int, batching: Ba
         else {
             "log_likelihood": float(item[0].sum()),
             "tokens": len(item[0]),
-            "words": len(record.text.split()),
+            "words": scored_words(model, record.text),
             "bytes": scored_bytes(model, record.text, window),
         }
         for record, item in zip(records, found, strict=True)
     ]
 
 
+def scored_words(model: Model, text: str) -> int:
+    """Words by whitespace, without a start token that is written at the text's head."""
+    coded = encode(model.tokenizer, text, special=False)
+    return len(text[coded.offsets[0][1] :].split()) if _opens(model, coded) else len(text.split())
+
+
 def scored_bytes(model: Model, text: str, window: int) -> int:
-    """Bytes of UTF-8 of the scored text: without a start token the first token of each window is not scored."""
-    whole = len(text.encode("utf-8"))
-    if start_token(model.card, model.tokenizer) is not None:
-        return whole
-    unscored = encode(model.tokenizer, text, special=False).offsets[::window]
-    return whole - sum(len(text[start:end].encode("utf-8")) for start, end in unscored)
+    """Bytes of UTF-8 of the scored text.
+
+    A start token that is written at its head is not scored, and without a start token the first token of each window isn't.
+    """
+    coded = encode(model.tokenizer, text, special=False)
+    unscored = coded.offsets[: _opens(model, coded)]
+    if start_token(model.card, model.tokenizer) is None:
+        unscored = coded.offsets[::window]
+    return len(text.encode("utf-8")) - sum(len(text[start:end].encode("utf-8")) for start, end in unscored)
 
 
 def running_text(model: Model, text: str, batching: Batching) -> tuple[float, int]:
@@ -112,6 +122,7 @@ def text_of(model: Model, text: str, context: str = "") -> Text:
         raise Unfit(EMPTY)
     if model.card.max_length is not None and len(ids) > model.card.max_length:
         raise Unfit(TOO_LONG)
+    _refuse_unknown(model, ids)
     return Text(ids=ids, first=first)
 
 
@@ -122,16 +133,27 @@ def windows(model: Model, text: str, length: int) -> list[Text]:
         Unfit: it has no token to score.
     """
     start = start_token(model.card, model.tokenizer)
-    ids = encode(model.tokenizer, text, special=False).ids
-    if start is not None and ids[:1] == (start,):
-        ids = ids[1:]
+    coded = encode(model.tokenizer, text, special=False)
+    ids = coded.ids[_opens(model, coded) :]
     lead = () if start is None else (start,)
     size = length - len(lead)
     cut = [Text(ids=lead + ids[i : i + size]) for i in range(0, len(ids), size)]
     cut = [window for window in cut if len(window.ids) > 1]
     if not cut:
         raise Unfit(EMPTY)
+    _refuse_unknown(model, lead + ids)
     return cut
+
+
+def _opens(model: Model, coded: Encoded) -> int:
+    """1 where a text itself has the start token written at its head, else 0."""
+    start = start_token(model.card, model.tokenizer)
+    return int(start is not None and coded.ids[:1] == (start,))
+
+
+def _refuse_unknown(model: Model, ids: Sequence[int]) -> None:
+    if max(ids) >= known_ids(model):
+        raise Unfit(NO_EMBEDDING)
 
 
 def _before(model: Model, context: str) -> str:

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from fairbench.errors import FairbenchError, did_you_mean
-from fairbench.models.batching import Batching
+from fairbench.models.batching import Batching, forget_lengths, padding_id, pads_well
+from fairbench.models.heads import NO_EMBEDDING, known_ids
 from fairbench.models.model import Model, ModelCard
 from fairbench.models.tokens import Encoded, encode, pieces_of_span
 from fairbench.records import Association, Record
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     Span = tuple[int, int] | None
 
-VERSION = 1
+VERSION = 2
 FORMS = ("Association",)
 OPTIONS = ("pooling", "layer")
 POOLINGS = ("mean", "first", "last")
@@ -61,6 +62,7 @@ def resolve(card: ModelCard, form: str, requested: Mapping[str, Any]) -> dict[st
         "pooling": pooling,
         "layer": layer,
         "special_tokens": layer != INPUT,
+        "padding": "right, masked",
         "lower_case": card.lower_case,
         "max_length": card.max_length,
         "too_long": "left out",
@@ -91,7 +93,8 @@ def answer(model: Model, records: Sequence[Record], options: Mapping[str, Any], 
             if reason is not None:
                 pooled[text, span] = {"vector": None, "left_out": reason}
     texts = [text for text in spans if any((text, span) not in pooled for span in spans[text])]
-    for batch in batching.cut([len(coded[text].ids) for text in texts], model.device.type):
+    equal = bool(texts) and options["layer"] != INPUT and not pads_well(model)
+    for batch in batching.cut([len(coded[text].ids) for text in texts], model.device.type, equal):
         chosen = [coded[texts[i]] for i in batch]
         for encoded, states in zip(chosen, _states(model, chosen, options["layer"]), strict=True):
             for span in spans[encoded.text]:
@@ -100,13 +103,23 @@ def answer(model: Model, records: Sequence[Record], options: Mapping[str, Any], 
     return [dict(pooled[key]) for key in asked]
 
 
+def sanity(model: Model) -> str | None:
+    """Vectors alone don't tell whether a model was trained."""
+    return None
+
+
 def engine(model: Model) -> dict[str, str]:
-    """There is one way to a vector only."""
-    return {}
+    """Whether texts of different lengths went together (`rows`); for the result, not for the hash."""
+    return {"rows": "plain" if pads_well(model) else "equal lengths"}
+
+
+def notes(card: ModelCard, options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Sentences that belong into every score of this model under these options: none."""
+    return ()
 
 
 def _layer(card: ModelCard, requested: Any) -> int | str:
-    """The layer as a number within the model, or "input"."""
+    """The layer counted from the embedding layer's output (0), or "input"; from the end where no one knows how many there are."""
     if requested == INPUT:
         return INPUT
     try:
@@ -118,7 +131,8 @@ def _layer(card: ModelCard, requested: Any) -> int | str:
             f"{card.name} has no layer {layer}: it has {card.layers}, numbered 1 to {card.layers} (0 is what goes into the "
             f"first; -1 is the last), and {INPUT}."
         )
-    return layer
+    # The last layer is the same request by either of its numbers, and must be the same cell.
+    return layer if layer >= 0 or card.layers is None else card.layers + 1 + layer
 
 
 def _reason(model: Model, encoded: Encoded, span: Span, options: Mapping[str, Any]) -> str | None:
@@ -126,8 +140,8 @@ def _reason(model: Model, encoded: Encoded, span: Span, options: Mapping[str, An
     limit = options["max_length"]
     if limit is not None and len(encoded.ids) > limit and options["layer"] != INPUT:
         return f"text longer than the model's {limit} tokens"
-    if max(encoded.ids, default=0) >= model.card.vocabulary:
-        return "text with a token that the model has no embedding for"
+    if max(encoded.ids, default=0) >= known_ids(model):
+        return f"text with {NO_EMBEDDING}"
     if span is not None and not 0 <= span[0] < span[1] <= len(encoded.text):
         return "span outside the text"
     words = [encoded.ids[i] for i in _positions(encoded, span) if not encoded.special[i]]
@@ -152,19 +166,20 @@ def _states(model: Model, chosen: Sequence[Encoded], layer: int | str) -> list[t
             matrix = cast("torch.Tensor", model.network.get_input_embeddings().weight)
             return [matrix[torch.tensor(encoded.ids, device=matrix.device)] for encoded in chosen]
         longest = max(len(encoded.ids) for encoded in chosen)
-        pad = model.tokenizer.pad_token_id
         # Padding stands at the right and is masked, so that real tokens keep the positions they have when asked alone.
-        ids = torch.full((len(chosen), longest), pad if pad is not None and pad < model.card.vocabulary else 0)
+        ids = torch.full((len(chosen), longest), padding_id(model))
         mask = torch.zeros_like(ids)
         for row, encoded in enumerate(chosen):
             ids[row, : len(encoded.ids)] = torch.tensor(encoded.ids)
             mask[row, : len(encoded.ids)] = 1
+        forget_lengths(model.network)
         network = model.network.base_model  # without the head, whose logits over the vocabulary nobody reads here
+        last = layer in (-1, model.card.layers)
         cache = {"use_cache": False} if model.card.kind == "causal" else {}
         output = network(
-            input_ids=ids.to(model.device), attention_mask=mask.to(model.device), output_hidden_states=layer != -1, **cache
+            input_ids=ids.to(model.device), attention_mask=mask.to(model.device), output_hidden_states=not last, **cache
         )
-        states = output.last_hidden_state if layer == -1 else output.hidden_states[int(layer)]
+        states = output.last_hidden_state if last else output.hidden_states[int(layer)]
         return [states[row, : len(encoded.ids)] for row, encoded in enumerate(chosen)]
 
 

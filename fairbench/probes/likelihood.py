@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from fairbench.errors import FairbenchError, did_you_mean
-from fairbench.models.batching import Batching
+from fairbench.models.batching import Batching, pads_well
 from fairbench.models.causal import engine_of
 from fairbench.models.loading import sanity_text
 from fairbench.models.masked import head_of
@@ -22,7 +22,7 @@ from fairbench.models.model import Model, ModelCard
 from fairbench.probes import causal_scores, masked_scores
 from fairbench.records import Cloze, Pair, Passage, Record
 
-VERSION = 1
+VERSION = 2
 FORMS = ("Pair", "Cloze", "Passage")
 OPTIONS = ("scorer", "context")
 
@@ -78,22 +78,14 @@ def resolve(card: ModelCard, form: str, requested: Mapping[str, Any]) -> dict[st
         "context": context,
         "start_token": _start_rule(card, scorer, chat) if card.kind == "causal" else None,
         "special_tokens": "start token only" if card.kind == "causal" else "the tokenizer's own, never scored",
+        # A causal model can't see what stands after a token, so what is padded needs no mask.
+        "padding": "right, unseen" if card.kind == "causal" else "right, masked",
         "chat_template": chat,
         "chat_template_sha256": hashlib.sha256(template.encode()).hexdigest() if template is not None else None,
         "lower_case": card.lower_case,
         "max_length": card.max_length,
         "too_long": f"windows of {card.max_length or NO_WINDOW}" if form == "Passage" else "left out",
     }
-
-
-def check_record(card: ModelCard, record: Record, options: Mapping[str, Any]) -> None:
-    """Refuses a kind of record that only its text shows to be beyond the model; for a task's first record, before loading.
-
-    Raises:
-        FairbenchError: a cloze that continues its context, under a masked model that can't say how likely that is.
-    """
-    if isinstance(record, Cloze) and "BLANK" not in record.context:
-        _refuse_continuation(card, options["scorer"])
 
 
 def answer(model: Model, records: Sequence[Record], options: Mapping[str, Any], batching: Batching) -> list[dict[str, Any]]:
@@ -131,7 +123,14 @@ def engine(model: Model) -> dict[str, str]:
     """Which of the equal ways to the numbers this network allows (`logits`, `rows`); for the result, not for the hash."""
     if model.card.kind == "causal":
         return engine_of(model).describe()
-    return {"logits": head_of(model).kind, "rows": "plain"}
+    return {"logits": head_of(model).kind, "rows": "plain" if pads_well(model) else "equal lengths"}
+
+
+def notes(card: ModelCard, options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Sentences that belong into every score of this model under these options."""
+    if str(options.get("start_token")).startswith("none"):
+        return ("No start token: the first token of every text is not scored.",)
+    return ()
 
 
 def sanity(model: Model) -> str | None:
@@ -139,8 +138,8 @@ def sanity(model: Model) -> str | None:
 
     The mean negative log-likelihood per token (masked: each token behind a mask) is compared with log(V) / 2.
     """
-    if model.card.kind == "encoder":
-        return None
+    if model.card.kind == "encoder" or (model.card.kind == "masked" and not model.card.has_mask):
+        return None  # it has no likelihoods to look at
     scores = causal_scores if model.card.kind == "causal" else masked_scores
     total, tokens = scores.running_text(model, sanity_text(model.card), Batching())
     limit = math.log(model.card.vocabulary or len(model.tokenizer)) / 2

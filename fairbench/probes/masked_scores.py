@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairbench.models.batching import Batching
+from fairbench.models.batching import Batching, forget_lengths, padding_id, pads_well
+from fairbench.models.heads import NO_EMBEDDING, known_ids
 from fairbench.models.masked import Hidden, hidden_log_probabilities, hide
 from fairbench.models.tokens import Encoded, encode, pieces_of_span
 from fairbench.probes.parts import EMPTY, TOO_LONG, Unfit, Values, ask, take_apart
@@ -68,6 +69,8 @@ def running_text(model: Model, text: str, batching: Batching) -> tuple[float, in
     """Pseudo-log-likelihood and tokens of a text, cut at the longest input."""
     coded = encode(model.tokenizer, text, special=True)
     ids = coded.ids[: model.card.max_length]
+    if max(ids, default=0) >= known_ids(model):
+        return 0.0, 0
     mask = model.tokenizer.mask_token_id
     hidden = [hide(ids, place, mask) for place in range(len(ids)) if not coded.special[place]]
     found = hidden_log_probabilities(model, hidden, batching)
@@ -84,19 +87,38 @@ def next_sentence(model: Model, records: Sequence[Cloze], batching: Batching) ->
     asked = [(r.context, s) for r in records for s in (r.stereotype, r.antistereotype, r.unrelated)]
     coded = [scorer.tokenizer(*texts, truncation=False, verbose=False) for texts in asked]
     limit = model.card.max_length
-    short = [i for i, c in enumerate(coded) if limit is None or len(c["input_ids"]) <= limit]
+    reasons = [
+        TOO_LONG if limit is not None and len(c["input_ids"]) > limit
+        else NO_EMBEDDING if max(c["input_ids"]) >= known_ids(scorer)
+        else None
+        for c in coded
+    ]  # fmt: skip
+    fit = [i for i, reason in enumerate(reasons) if reason is None]
     found = np.full(len(asked), np.nan)
-    for batch in batching.cut([len(coded[i]["input_ids"]) for i in short], model.device.type):
-        inputs = scorer.tokenizer.pad([coded[short[b]] for b in batch], return_tensors="pt").to(model.device)
+    for batch in batching.cut([len(coded[i]["input_ids"]) for i in fit], model.device.type, not pads_well(scorer)):
+        inputs = _filled_up(scorer, [coded[fit[b]] for b in batch])
+        forget_lengths(scorer.network)
         with torch.inference_mode():
             output = scorer.network(**inputs, return_dict=True)
         logits = output["seq_relationship_logits"] if "seq_relationship_logits" in output else output["logits"]
-        found[[short[b] for b in batch]] = torch.log_softmax(logits.float(), dim=-1)[:, 0].cpu().numpy()
-    kept = set(short)
+        found[[fit[b] for b in batch]] = torch.log_softmax(logits.float(), dim=-1)[:, 0].cpu().numpy()
+    left = [next((r for r in reasons[i : i + 3] if r), None) for i in range(0, len(asked), 3)]
     return [
-        _cloze_row([float(v) for v in found[i : i + 3]]) if {i, i + 1, i + 2} <= kept else {"left_out": TOO_LONG}
-        for i in range(0, len(asked), 3)
+        {"left_out": reason} if reason else _cloze_row([float(v) for v in found[3 * i : 3 * i + 3]])
+        for i, reason in enumerate(left)
     ]
+
+
+def _filled_up(model: Model, coded: Sequence[Any]) -> dict[str, Any]:
+    """Two texts an input, padded at the right."""
+    import torch
+
+    width = max(len(c["input_ids"]) for c in coded)
+    padding = {"input_ids": padding_id(model), "token_type_ids": 0}
+    rows = {name: [c[name] + [pad] * (width - len(c[name])) for c in coded] for name, pad in padding.items() if name in coded[0]}
+    if any(len(c["input_ids"]) < width for c in coded):
+        rows["attention_mask"] = [[int(i < len(c["input_ids"])) for i in range(width)] for c in coded]
+    return {name: torch.tensor(values, device=model.device) for name, values in rows.items()}
 
 
 def next_sentence_model(model: Model) -> Model:
@@ -182,6 +204,8 @@ def _encode(model: Model, text: str) -> Encoded:
     coded = encode(model.tokenizer, text, special=True)
     if model.card.max_length is not None and len(coded.ids) > model.card.max_length:
         raise Unfit(TOO_LONG)
+    if max(coded.ids, default=0) >= known_ids(model):
+        raise Unfit(NO_EMBEDDING)
     return coded
 
 

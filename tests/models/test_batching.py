@@ -1,9 +1,11 @@
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fairbench.errors import FairbenchError
-from fairbench.models.batching import BUDGETS, Batching, batches, parse_batch_size
+from fairbench.models.batching import BUDGETS, Batching, batches, heeds_length, parse_batch_size
 
 LENGTHS = st.lists(st.integers(0, 300), max_size=60)
 
@@ -37,6 +39,14 @@ def test_no_batch_could_take_the_next_input(lengths, budget):
         assert (len(batch) + 1) * max(1, *(lengths[i] for i in batch)) > budget
 
 
+@given(LENGTHS, st.integers(1, 500))
+def test_equal_lengths(lengths, budget):
+    cut = list(batches(lengths, budget, equal=True))
+    assert [i for batch in cut for i in batch] == sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    assert all(len({lengths[i] for i in batch}) == 1 for batch in cut)
+    assert all(len(batch) == 1 or len(batch) * lengths[batch[0]] <= budget for batch in cut)
+
+
 def test_by_hand():
     assert list(batches([3, 9, 4, 1, 4], 12)) == [[1], [2, 4, 0], [3]]
     assert list(batches([], 12)) == []
@@ -67,3 +77,17 @@ def test_budget_of_the_device():
     assert [len(b) for b in Batching().cut(lengths, "cuda")] == [len(lengths)]
     assert [len(b) for b in Batching().cut(lengths, "unheard of")] == [BUDGETS["cpu"] // 64] * 2
     assert [len(b) for b in Batching(budget=128).cut(lengths[:3], "cpu")] == [2, 1]
+    assert [len(b) for b in Batching().cut(lengths[:3], "cpu", most=130)] == [2, 1]
+
+
+def test_lengths_that_scale_positions():
+    for rope, wanted in (
+        (None, False),
+        ({"rope_type": "llama3", "factor": 8.0}, False),
+        ({"rope_type": "longrope", "factor": 8.0}, True),
+        ({"type": "dynamic", "factor": 2.0}, True),
+        ({"full_attention": {"rope_type": "dynamic"}, "sliding_attention": {"rope_type": "default"}}, True),
+    ):
+        config = SimpleNamespace(rope_parameters=rope)
+        config.get_text_config = lambda config=config: config
+        assert heeds_length(SimpleNamespace(config=config)) is wanted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import random
 from pathlib import Path
@@ -10,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from tokenizers import Tokenizer, models
 
 from fairbench.models import causal, heads
-from fairbench.models.batching import Batching
+from fairbench.models.batching import Batching, forget_lengths
 from fairbench.models.causal import Text, engine_of, pack, token_log_probabilities
 from fairbench.models.model import Model, ModelCard
 
@@ -156,12 +158,13 @@ def test_long_texts_that_differ_late_share_a_row():
     items = [Text(body), Text((*body[:240], 7, 8, 9)), Text(body[100:])]
     rows = list(pack([t.ids for t in items], causal.ROW))
     assert sorted(len(row.tokens) for row in rows) == [149, 251]
+    assert max(len(row.tokens) for row in pack([t.ids for t in items], causal.ROW, longest=250)) <= 250
     check(model_of(gpt2()), items, Batching())
 
 
 def test_rows_hold_every_text_and_nothing_twice():
     items = [t.ids for t in texts(count=200)]
-    rows = list(pack(items, 48, stretch=False))
+    rows = list(pack(items, 48, longest=48))
     assert max(len(row.tokens) for row in rows) <= 48
     laid = {i: [row.tokens[node] for node in nodes] for row in rows for i, nodes in row.paths}
     assert laid == {i: list(ids[:-1]) for i, ids in enumerate(items)}
@@ -207,6 +210,101 @@ def test_a_text_that_is_not_finite_leaves_its_neighbours_alone():
     assert not np.isfinite(found[1]).all()
     for i in (0, 2):
         np.testing.assert_allclose(found[i], expected[i], atol=1e-4)
+
+
+def lfm2() -> transformers.Lfm2ForCausalLM:
+    """Its convolution sees the neighbours in a row, of whatever branch."""
+    torch.manual_seed(0)
+    config = transformers.Lfm2Config(vocab_size=400, num_key_value_heads=2, layer_types=["conv", "full_attention"], **SMALL)
+    return transformers.Lfm2ForCausalLM(config)
+
+
+@pytest.mark.parametrize(("dtype", "scale"), [(torch.float32, 1), (torch.float32, 3), (torch.bfloat16, 3), (torch.float16, 3)])
+def test_a_small_fault_does_not_pass_for_noise(dtype, scale):
+    def ordinary(network):
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.mul_(scale if parameter.dim() > 1 else 1)
+        like = model_of(gpt2())
+        return dataclasses.replace(like, network=network.to(dtype).eval())
+
+    assert engine_of(ordinary(lfm2())).describe()["rows"] == "plain"
+    torch.manual_seed(0)
+    assert engine_of(ordinary(gpt2())).describe()["rows"] == "trees"
+
+
+def test_trial_without_english():
+    """A tokenizer to which all of our alphabet is one unknown token."""
+    words = {"<unk>": 0, "<s>": 1, **{chr(0x4E00 + i): i + 2 for i in range(398)}}
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(models.WordLevel(words, unk_token="<unk>")), unk_token="<unk>", bos_token="<s>"
+    )
+    model = dataclasses.replace(model_of(bloom()), tokenizer=tokenizer)
+    ids = causal.trial_ids(model)
+    assert len(set(ids)) == len(ids) and not {0, 1} & set(ids) and max(ids) < 400
+    assert engine_of(model).row == 0
+    assert engine_of(dataclasses.replace(model_of(gpt2()), tokenizer=tokenizer)).row > 0
+
+
+def test_a_trial_without_a_branch_proves_nothing(monkeypatch):
+    monkeypatch.setattr(causal, "trial_ids", lambda model: [7] * 64)
+    assert engine_of(model_of(gpt2())).row == 0
+
+
+def test_rows_are_no_longer_than_the_model():
+    model = model_of(
+        transformers.MptForCausalLM(transformers.MptConfig(vocab_size=400, d_model=32, n_layers=2, n_heads=4, max_seq_len=96))
+    )
+    model = dataclasses.replace(model, card=dataclasses.replace(model.card, max_length=96))
+    check(model, texts(longest=96), Batching())
+    short = model_of(gpt2())
+    short = dataclasses.replace(short, card=dataclasses.replace(short.card, max_length=40))
+    assert (engine_of(short).row, engine_of(short).longest) == (40, 40)
+
+
+def test_a_tree_that_a_network_can_not_take(monkeypatch):
+    model, mask = model_of(gpt2()), causal._mask
+    assert engine_of(model).row > 0
+
+    def fails(*_args):
+        raise IndexError("index out of range in self")
+
+    monkeypatch.setattr(causal, "_mask", fails)
+    check(model, texts(), Batching())
+    assert engine_of(model).describe()["rows"] == "plain"
+    monkeypatch.setattr(causal, "_mask", mask)
+
+
+@pytest.mark.parametrize("batching", [Batching(), Batching(rows=3), Batching(rows=1)])
+def test_positions_scaled_by_length(batching):
+    """Each text has the scale of its own length, whatever goes with it or went before."""
+    rope = {"rope_type": "dynamic", "factor": 4.0, "rope_theta": 10000.0}
+    model = model_of(
+        transformers.LlamaForCausalLM(
+            transformers.LlamaConfig(
+                vocab_size=400, num_key_value_heads=2, max_position_embeddings=16, rope_parameters=rope, **SMALL
+            )
+        )
+    )
+    assert engine_of(model).describe()["rows"] == "equal lengths"
+    items = texts()
+    for text, values in zip(items, token_log_probabilities(model, items, batching), strict=True):
+        forget_lengths(model.network)
+        with torch.no_grad():
+            table = torch.log_softmax(model.network(torch.tensor([text.ids[:-1]])).logits[0].double(), -1)
+        expected = [float(table[i - 1, text.ids[i]]) for i in range(text.first, len(text.ids))]
+        np.testing.assert_allclose(values, expected, atol=1e-4)
+
+
+def test_whole_logits_are_kept_small(monkeypatch):
+    monkeypatch.setattr(heads, "FULL_BYTES", 100 * 400 * 4)
+    model = model_of(gpt2())
+    assert engine_of(model).head.most_tokens is None
+    monkeypatch.setitem(causal._ENGINES, model.network, causal.Engine(heads.Head(kind="full", network=model.network), row=64))
+    sizes = []
+    model.network.register_forward_pre_hook(lambda _m, _a, given: sizes.append(given["input_ids"].numel()), with_kwargs=True)
+    token_log_probabilities(model, texts(), Batching())
+    assert max(sizes) <= 100
 
 
 def test_no_texts():

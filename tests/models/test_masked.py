@@ -12,7 +12,7 @@ import torch
 import transformers
 
 from fairbench.models import masked
-from fairbench.models.batching import Batching
+from fairbench.models.batching import Batching, pads_well
 from fairbench.models.masked import Hidden, head_of, hidden_log_probabilities, hide
 from fairbench.models.model import Model, ModelCard
 
@@ -58,6 +58,14 @@ def modernbert() -> torch.nn.Module:
     return transformers.ModernBertForMaskedLM(config)
 
 
+def convbert() -> torch.nn.Module:
+    return transformers.ConvBertForMaskedLM(transformers.ConvBertConfig(embedding_size=32, **SMALL))
+
+
+def fnet() -> torch.nn.Module:
+    return transformers.FNetForMaskedLM(transformers.FNetConfig(**{k: v for k, v in SMALL.items() if k != "num_attention_heads"}))
+
+
 def asked(count: int = 12) -> list[Hidden]:
     rng = random.Random(0)
     found = []
@@ -83,6 +91,31 @@ def test_families_and_batches(make, batching):
     items = asked()
     found = hidden_log_probabilities(model, items, batching)
     assert head_of(model).kind == "own"
+    np.testing.assert_allclose(found, [plain(model.network, item) for item in items], atol=1e-4)
+
+
+@pytest.mark.parametrize(("make", "well"), [(bert, True), (roberta, True), (modernbert, True), (convbert, False), (fnet, False)])
+@pytest.mark.parametrize("batching", [Batching(), Batching(rows=3)])
+def test_padding_changes_nothing(make, well, batching):
+    model, items = model_of(make()), asked()
+    assert pads_well(model) is well
+    found = hidden_log_probabilities(model, items, batching)
+    np.testing.assert_allclose(found, [plain(model.network, item) for item in items], atol=1e-4)
+
+
+def test_half_precision_still_pads():
+    model = model_of(bert())
+    model.network.bfloat16()
+    assert pads_well(model)
+
+
+def test_a_padding_token_without_an_embedding():
+    model, items = model_of(bert()), asked()
+    model.tokenizer.add_special_tokens({"pad_token": "<new>"})
+    model.tokenizer.add_tokens([f"new{i}" for i in range(200)])
+    model.tokenizer.pad_token = "new150"
+    assert model.tokenizer.pad_token_id >= 200
+    found = hidden_log_probabilities(model, items, Batching())
     np.testing.assert_allclose(found, [plain(model.network, item) for item in items], atol=1e-4)
 
 

@@ -1,9 +1,11 @@
+import dataclasses
 import importlib.util
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import transformers
 
 from fairbench.errors import FairbenchError
 from fairbench.models.batching import Batching
@@ -99,6 +101,7 @@ def test_order_and_repetition_change_nothing(model):
 
 
 def test_equal_texts_are_asked_once(bert, monkeypatch):
+    embedding.engine(bert)  # its trial asks as well
     seen = []
     forward = bert.network.base_model.forward
     monkeypatch.setattr(bert.network.base_model, "forward", lambda **k: seen.append(len(k["input_ids"])) or forward(**k))
@@ -173,6 +176,15 @@ def test_pad_token_beyond_the_embeddings_does_no_harm(tmp_path):
     np.testing.assert_allclose(answers[0]["vector"], plainly(model, "nurse", "mean", -1), atol=1e-5)
 
 
+def test_network_that_takes_padding_for_text(tmp_path):
+    tokenizer = tiny.wordpiece()
+    config = transformers.FNetConfig(vocab_size=len(tokenizer), hidden_size=24, num_hidden_layers=2, intermediate_size=32)
+    model = load(inspect_model(str(tiny.save(tmp_path, transformers.FNetModel(config), tokenizer))))
+    assert embedding.engine(model) == {"rows": "equal lengths"}
+    for text, answer in zip(TEXTS, ask(model, [record(t) for t in TEXTS]), strict=True):
+        np.testing.assert_allclose(answer["vector"], plainly(model, text, "mean", -1), atol=1e-5)
+
+
 def test_vector_that_is_not_finite_is_left_out(tmp_path):
     model = load(inspect_model(str(tiny.gpt2(tmp_path))))
     poisoned = encode(model.tokenizer, "violin", special=True).ids[0]
@@ -194,15 +206,21 @@ def test_half_precision_is_pooled_in_single(tmp_path):
 def test_resolved_options_are_complete(bert):
     assert embedding.resolve(bert.card, "Association", {}) == {
         "pooling": "mean",
-        "layer": -1,
+        "layer": 2,
         "special_tokens": True,
+        "padding": "right, masked",
         "lower_case": True,
         "max_length": 40,
         "too_long": "left out",
     }
     resolved = embedding.resolve(bert.card, "Association", {"layer": "input", "pooling": "last"})
     assert (resolved["layer"], resolved["pooling"], resolved["special_tokens"]) == ("input", "last", False)
-    assert embedding.resolve(bert.card, "Association", {"layer": "-2"})["layer"] == -2
+    for requested, layer in (("-2", 1), ("-1", 2), (2, 2), (0, 0), (-3, 0)):
+        assert embedding.resolve(bert.card, "Association", {"layer": requested})["layer"] == layer
+    unknown = dataclasses.replace(bert.card, layers=None)
+    assert embedding.resolve(unknown, "Association", {})["layer"] == -1
+    assert embedding.notes(bert.card, resolved) == ()
+    assert embedding.engine(bert) == {"rows": "plain"}
 
 
 CARD = ModelCard(name="m", folder="/m", kind="encoder", architecture="BertModel", layers=6)

@@ -21,7 +21,7 @@ from fairbench.errors import FairbenchError
 from fairbench.models.batching import Batching
 from fairbench.models.loading import inspect_model, load
 from fairbench.models.model import Model, ModelCard, ModelOptions
-from fairbench.probes import likelihood
+from fairbench.probes import likelihood, masked_scores
 from fairbench.records import Cloze, Pair, Passage
 
 SPEC = importlib.util.spec_from_file_location("tiny", Path(__file__).parents[1] / "models" / "tiny.py")
@@ -263,6 +263,8 @@ def test_without_a_start_token_the_first_token_is_not_scored(gpt2):
     model = dataclasses.replace(gpt2, card=dataclasses.replace(gpt2.card, start_rule="none"))
     options = likelihood.resolve(model.card, "Pair", {})
     assert "first token is not scored" in options["start_token"]
+    assert likelihood.notes(model.card, options) == ("No start token: the first token of every text is not scored.",)
+    assert likelihood.notes(gpt2.card, likelihood.resolve(gpt2.card, "Pair", {})) == ()
     row = likelihood.answer(model, pairs(), options, Batching())[0]
     ids = raw(model, PAIRS[0][0])
     table = forward(model, ids)
@@ -281,6 +283,13 @@ def test_passages_in_windows(causal):
         expected += [table[i - 1, window[i]] for i in range(1, len(window))]
     assert row["log_likelihood"] == pytest.approx(sum(expected), abs=1e-3)
     assert (row["tokens"], row["words"], row["bytes"]) == (len(ids), len(text.split()), len(text) + 1)
+
+
+def test_a_start_token_in_a_passage_counts_for_nothing(causal):
+    text, bos = "The nurse said that she was tired.", causal.tokenizer.bos_token
+    written, bare = ask(causal, [Passage(id="0", text=bos + " " + text), Passage(id="1", text=" " + text)])
+    assert {k: written[k] for k in ("words", "bytes")} == {"words": 7, "bytes": len(text) + 1}
+    assert written["tokens"] in (bare["tokens"], bare["tokens"] + 1)  # unigram: a lone mark may stand before the space
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data folder is not there")
@@ -343,7 +352,6 @@ def test_next_sentence(tmp_path):
     card = inspect_model(str(tiny.bert(tmp_path)))
     model = load(card)
     reference = load(card, head="next-sentence")
-    likelihood.check_record(card, clozes(CONTINUED)[0], likelihood.resolve(card, "Cloze", {"context": "continued"}))
     for batching in (Batching(), Batching(rows=1)):
         row = ask(model, clozes(CONTINUED + FILLED), batching)[0]
         for column, sentence in zip(SCORES, CONTINUED[0][1:], strict=True):
@@ -351,6 +359,21 @@ def test_next_sentence(tmp_path):
             with torch.no_grad():
                 expected = torch.softmax(reference.network(**inputs).logits[0], 0)[0].log()
             assert row[column] == pytest.approx(float(expected), abs=1e-4)
+
+
+def fnet(folder):
+    tokenizer = tiny.wordpiece()
+    config = transformers.FNetConfig(vocab_size=len(tokenizer), hidden_size=24, num_hidden_layers=2, intermediate_size=32)
+    return tiny.save(folder, transformers.FNetForPreTraining(config), tokenizer)
+
+
+def test_network_that_takes_padding_for_text(tmp_path):
+    """Pseudo-log-likelihoods and the next-sentence head of an FNet, in company and alone."""
+    model = load(inspect_model(str(fnet(tmp_path))))
+    assert likelihood.engine(model)["rows"] == "equal lengths"
+    for records in (pairs(), clozes(FILLED + CONTINUED)):
+        for together, record in zip(ask(model, records), records, strict=True):
+            assert together == pytest.approx(ask(model, [record])[0], abs=1e-5)
 
 
 # --- what can't be answered --------------------------------------------------------------------------------------------------
@@ -367,6 +390,28 @@ def test_too_long_is_left_out(causal, masked):
 def test_nothing_to_score(causal):
     assert ask(causal, pairs([("", "The nurse")])) == [{"left_out": "no token to score"}]
     assert ask(causal, [Passage(id="0", text="")]) == [{"left_out": "no token to score"}]
+
+
+def test_a_token_without_an_embedding(tmp_path):
+    without = {"left_out": "a token that the model has no embedding for"}
+    for folder in (tiny.gpt2(tmp_path / "a"), tiny.bert(tmp_path / "b")):
+        model = load(inspect_model(str(folder)))
+        model.tokenizer.add_tokens(["zzz"])
+        if model.card.next_sentence:
+            masked_scores.next_sentence_model(model).tokenizer.add_tokens(["zzz"])
+        rows = ask(model, pairs([("zzz", "The nurse"), PAIRS[0]]))
+        assert rows[0] == without and "left_out" not in rows[1]
+        rows = ask(
+            model, clozes([("The BLANK was.", "The zzz was.", "The nurse was.", "The he was."), ("He", "she", "zzz", "it")])
+        )
+        assert rows == [without] * 2
+    model = load(inspect_model(str(tmp_path / "a")))
+    model.tokenizer.add_tokens(["zzz"])
+    assert ask(model, [Passage(id="0", text="The zzz")]) == [without]
+
+
+def test_sanity_of_a_masked_model_without_a_mask(bert):
+    assert likelihood.sanity(dataclasses.replace(bert, card=dataclasses.replace(bert.card, has_mask=False))) is None
 
 
 def test_weights_that_are_not_numbers(tmp_path):
@@ -431,8 +476,6 @@ def test_refused_before_anything_runs(card, form, requested, words):
 
 def test_continued_clozes_are_refused_by_their_text(masked):
     options = likelihood.resolve(masked.card, "Cloze", {})
-    with pytest.raises(FairbenchError, match="no next-sentence head"):
-        likelihood.check_record(masked.card, clozes(CONTINUED)[0], options)
     with pytest.raises(FairbenchError, match="no next-sentence head"):
         likelihood.answer(masked, clozes(CONTINUED), options, Batching())
 

@@ -1,0 +1,101 @@
+"""Which records of a task are asked: all are looked at before any model work, and a limit takes the first of each stratum."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from fairbench.data import Rows
+from fairbench.errors import FairbenchError
+from fairbench.records import Record, as_row
+from fairbench.registry import Task
+
+PART_RECORDS = 256
+PART_CHARACTERS = 32_768
+"""A part holds at most so many records and characters: what a kill can lose. Fixed, so that numbers don't depend on kills."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The records of a task that are put to a model.
+
+    Attributes:
+        total: records that the task has.
+        n: records that are asked.
+        sha256: over all that is asked, record by record: the same wherever the data came from and however they were parsed.
+    """
+
+    task: Task
+    data: Rows
+    total: int
+    n: int
+    sha256: str
+    most: Mapping[str | None, int]
+
+    def records(self) -> Iterator[Record]:
+        """The records that are asked, parsed anew."""
+        return _first(self.task.records(self.data, self.task.name), self.most)
+
+    def parts(self) -> Iterator[list[Record]]:
+        """The same in parts, each of which is saved by itself."""
+        part: list[Record] = []
+        characters = 0
+        for record in self.records():
+            part.append(record)
+            characters += sum(len(v) for v in as_row(record).values() if isinstance(v, str))
+            if len(part) == PART_RECORDS or characters >= PART_CHARACTERS:
+                yield part
+                part, characters = [], 0
+        if part:
+            yield part
+
+
+def look_through(task: Task, data: Rows, limit: float | None) -> Asked:
+    """Parses every row of a task and counts.
+
+    Args:
+        task: the task.
+        data: its rows.
+        limit: the first so many records of each stratum (of all, where there is none), or that share of them if below 1.
+
+    Raises:
+        FairbenchError: there is no record, or two have the same id.
+    """
+    seen: set[str] = set()
+    strata: Counter[str | None] = Counter()
+    digest = hashlib.sha256()
+    for record in task.records(data, task.name):
+        if record.id in seen:
+            raise FairbenchError(f"{task.name}: two records have the id {record.id!r}. Wanted ids that name one record each.")
+        seen.add(record.id)
+        strata[record.stratum] += 1
+        digest.update(_bytes(record))
+    if not seen:
+        raise FairbenchError(
+            f"{task.name}: the data hold no record. Wanted at least one; see `fairbench data check {task.name}`."
+        )
+    most = {name: count if limit is None else _limited(count, limit) for name, count in strata.items()}
+    if limit is not None:
+        digest = hashlib.sha256()
+        for record in _first(task.records(data, task.name), most):
+            digest.update(_bytes(record))
+    return Asked(task, data, len(seen), sum(most.values()), digest.hexdigest(), most)
+
+
+def _limited(count: int, limit: float) -> int:
+    return min(count, int(limit) if limit >= 1 else max(1, round(limit * count)))
+
+
+def _first(records: Iterator[Record], most: Mapping[str | None, int]) -> Iterator[Record]:
+    taken: Counter[str | None] = Counter()
+    for record in records:
+        taken[record.stratum] += 1
+        if taken[record.stratum] <= most[record.stratum]:
+            yield record
+
+
+def _bytes(record: Record) -> bytes:
+    return json.dumps(as_row(record), sort_keys=True, ensure_ascii=False).encode()
