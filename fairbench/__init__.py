@@ -9,27 +9,34 @@ Nothing heavy is imported until it is used.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairbench.errors import FairbenchError, Undefined
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
     import pandas as pd
 
     from fairbench.scores import Score
     from fairbench.study import Run
 
-__all__ = ["FairbenchError", "Undefined", "measure", "score"]
+__all__ = ["FairbenchError", "Undefined", "__version__", "measure", "score"]
 
 
-def measure(metric: str, answers: pd.DataFrame, *, include_path: Sequence[str | Path] = (), **options: Any) -> Score:
+def measure(
+    metric: str,
+    answers: pd.DataFrame | Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]] | str | Path,
+    *,
+    include_path: Sequence[str | Path] = (),
+    **options: Any,
+) -> Score:
     """Scores an answers table, from fairbench or from elsewhere.
 
     Args:
         metric: name of a metric (`fairbench list metrics`).
-        answers: a row an answer, with the columns that the metric's card names.
+        answers: a row an answer, with the columns that the metric's card names: a table, rows, columns, or a file's path.
         include_path: folders with further metrics.
         **options: `level`, `draws`, `seed`, `by_group` of MeasureOptions.
 
@@ -37,20 +44,27 @@ def measure(metric: str, answers: pd.DataFrame, *, include_path: Sequence[str | 
         The score; undefined is a null value with a reason.
 
     Raises:
-        FairbenchError: unknown metric, missing column, or a cell that is no number.
+        FairbenchError: unknown metric or option, missing column, or a cell that is no number.
 
     Example:
-        >>> import pandas as pd
-        >>> answers = pd.DataFrame({"score_more": [-10.0, -9.0, -8.5], "score_less": [-11.0, -9.5, -8.0]})
+        >>> answers = {"score_more": [-10.0, -9.0, -8.5], "score_less": [-11.0, -9.5, -8.0]}
         >>> measure("crows_pairs", answers).value
         66.66666666666667
     """
+    from pathlib import Path
+
+    import pandas as pd
+
+    from fairbench.answers import read_answers
     from fairbench.measurement import MeasureOptions
     from fairbench.measurement import measure as measure_with
     from fairbench.registry import Registry
 
+    if isinstance(answers, (str, Path)):
+        answers = read_answers(Path(answers))
+    table = answers if isinstance(answers, pd.DataFrame) else pd.DataFrame(answers)
     found = Registry([Path(p) for p in include_path]).metric(metric)
-    return measure_with(found, answers, MeasureOptions(**options))
+    return measure_with(found, table, _options(MeasureOptions, options))
 
 
 def score(model: str, **options: Any) -> Run:
@@ -58,7 +72,9 @@ def score(model: str, **options: Any) -> Run:
 
     Args:
         model: Hub id, folder, or planted:NAME.
-        **options: fields of `fairbench.plan.ScoreOptions` (`suite`, `tasks`, `metrics`, `limit`, `data_dir`, `output_path` ...).
+        **options: as on the command line, with underscores: `suite`, `tasks`, `metrics` (lists), `limit`, `data_dir`,
+            `output_path`, `include_path`, `batch_size`; `scorer`, `pooling`, `layer`; `revision`, `dtype`, `device`,
+            `apply_chat_template`, `trust_remote_code`, `allow_pickle`; `level`, `draws`, `seed`.
 
     Returns:
         The run: `.results`, `.to_frame()`, and what was skipped or failed, with reasons.
@@ -66,13 +82,47 @@ def score(model: str, **options: Any) -> Run:
     Raises:
         FairbenchError: the request can't be served.
     """
+    from pathlib import Path
+
+    from fairbench.measurement import MeasureOptions
+    from fairbench.models.batching import parse_batch_size
+    from fairbench.models.model import ModelOptions
     from fairbench.plan import ScoreOptions
     from fairbench.study import score as run
 
+    def taken(*names: str) -> dict[str, Any]:
+        return {name: options.pop(name) for name in names if name in options}
+
+    parts = {
+        "model": _options(ModelOptions, taken(*ModelOptions.__dataclass_fields__)),
+        "measure": _options(MeasureOptions, taken(*MeasureOptions.__dataclass_fields__)),
+        "batching": parse_batch_size(options.pop("batch_size", "auto")),
+        "probe": taken("scorer", "pooling", "layer"),
+    }
     for name in ("tasks", "metrics", "include_path"):
-        if isinstance(options.get(name), list):
-            options[name] = tuple(options[name])
+        if name in options:
+            options[name] = tuple([options[name]] if isinstance(options[name], str) else options[name])
     for name in ("data_dir", "output_path"):
-        if isinstance(options.get(name), str):
+        if options.get(name) is not None:
             options[name] = Path(options[name])
-    return run(model, ScoreOptions(**options))
+    return run(model, _options(ScoreOptions, {**options, **parts}))
+
+
+def _options(kind: type[Any], given: dict[str, Any]) -> Any:
+    """An options object; a name that it does not have is refused with the nearest one."""
+    from fairbench.errors import did_you_mean
+
+    for name in given:
+        if name not in kind.__dataclass_fields__:
+            near = did_you_mean(name, kind.__dataclass_fields__)
+            raise FairbenchError(f"There is no option {name!r}.{near} `help(fairbench.score)` names all.")
+    return kind(**given)
+
+
+def __getattr__(name: str) -> Any:
+    """`__version__`, looked up when it is asked for."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("fairbench")
+    raise AttributeError(f"module 'fairbench' has no attribute {name!r}")
