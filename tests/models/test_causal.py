@@ -100,7 +100,7 @@ def plain(network: torch.nn.Module, text: Text) -> np.ndarray:
     return np.array([float(torch.log_softmax(logits[i - 1], 0)[text.ids[i]]) for i in range(text.first, len(text.ids))])
 
 
-def check(model: Model, items: list[Text], batching: Batching) -> None:
+def assert_equals_the_plain_pass(model: Model, items: list[Text], batching: Batching) -> None:
     found = token_log_probabilities(model, items, batching)
     assert len(found) == len(items)
     for text, values in zip(items, found, strict=True):
@@ -123,7 +123,7 @@ def check(model: Model, items: list[Text], batching: Batching) -> None:
 def test_families(make, logits, rows):
     model = model_of(make())
     assert engine_of(model).describe() == {"logits": logits, "rows": rows}
-    check(model, texts(), Batching())
+    assert_equals_the_plain_pass(model, texts(), Batching())
 
 
 def test_eager_attention_takes_the_same_mask():
@@ -131,7 +131,7 @@ def test_eager_attention_takes_the_same_mask():
     network.set_attn_implementation("eager")
     model = model_of(network)
     assert engine_of(model).row > 0
-    check(model, texts(), Batching())
+    assert_equals_the_plain_pass(model, texts(), Batching())
 
 
 def test_float64():
@@ -142,7 +142,7 @@ def test_float64():
 
 @pytest.mark.parametrize("batching", [Batching(budget=1), Batching(budget=37), Batching(rows=1), Batching(rows=5), Batching()])
 def test_batch_size_changes_nothing(batching):
-    check(model_of(gpt2()), texts(), batching)
+    assert_equals_the_plain_pass(model_of(gpt2()), texts(), batching)
 
 
 def test_order_changes_nothing():
@@ -159,7 +159,7 @@ def test_long_texts_that_differ_late_share_a_row():
     rows = list(pack([t.ids for t in items], causal.ROW))
     assert sorted(len(row.tokens) for row in rows) == [149, 251]
     assert max(len(row.tokens) for row in pack([t.ids for t in items], causal.ROW, longest=250)) <= 250
-    check(model_of(gpt2()), items, Batching())
+    assert_equals_the_plain_pass(model_of(gpt2()), items, Batching())
 
 
 def test_rows_hold_every_text_and_nothing_twice():
@@ -176,8 +176,8 @@ def test_rows_hold_every_text_and_nothing_twice():
 
 def test_own_head_in_chunks(monkeypatch):
     monkeypatch.setitem(heads.CHUNK_BYTES, "cpu", 3 * 400 * 4)
-    check(model_of(cohere()), texts(), Batching())
-    check(model_of(gpt2()), texts(), Batching())
+    assert_equals_the_plain_pass(model_of(cohere()), texts(), Batching())
+    assert_equals_the_plain_pass(model_of(gpt2()), texts(), Batching())
 
 
 def test_a_head_that_is_not_understood_is_left_alone(monkeypatch):
@@ -187,13 +187,13 @@ def test_a_head_that_is_not_understood_is_left_alone(monkeypatch):
     monkeypatch.setattr(type(network), "base_model", property(lambda self: self))
     model = model_of(network)
     assert engine_of(model).head.kind == "full"
-    check(model, texts(), Batching())
+    assert_equals_the_plain_pass(model, texts(), Batching())
 
 
 def test_activation_is_put_back():
     network = gpt2()
     before = [type(module) for module in network.modules()]
-    check(model_of(network), texts(count=3), Batching())
+    assert_equals_the_plain_pass(model_of(network), texts(count=3), Batching())
     assert [type(module) for module in network.modules()] == before
     assert "forward" not in vars(network.base_model)
 
@@ -256,7 +256,7 @@ def test_rows_are_no_longer_than_the_model():
         transformers.MptForCausalLM(transformers.MptConfig(vocab_size=400, d_model=32, n_layers=2, n_heads=4, max_seq_len=96))
     )
     model = dataclasses.replace(model, card=dataclasses.replace(model.card, max_length=96))
-    check(model, texts(longest=96), Batching())
+    assert_equals_the_plain_pass(model, texts(longest=96), Batching())
     short = model_of(gpt2())
     short = dataclasses.replace(short, card=dataclasses.replace(short.card, max_length=40))
     assert (engine_of(short).row, engine_of(short).longest) == (40, 40)
@@ -270,7 +270,7 @@ def test_a_tree_that_a_network_can_not_take(monkeypatch):
         raise IndexError("index out of range in self")
 
     monkeypatch.setattr(causal, "_mask", fails)
-    check(model, texts(), Batching())
+    assert_equals_the_plain_pass(model, texts(), Batching())
     assert engine_of(model).describe()["rows"] == "plain"
     monkeypatch.setattr(causal, "_mask", mask)
 
