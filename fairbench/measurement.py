@@ -38,6 +38,10 @@ Flags = NDArray[np.bool_]
 TIE_WARNING = 0.01
 DROPPED_WARNING = 0.01
 FEW_UNITS = 10
+DISAGREE = (
+    "The test and the interval disagree on whether the ideal can be the value: they rest on different assumptions (the metric's "
+    "card names them). Print both, or neither."
+)
 SLACK = 1e-9
 
 
@@ -220,6 +224,8 @@ def _score(metric: Metric, table: pd.DataFrame, options: MeasureOptions) -> Scor
     if options.draws and info.interval != "none":
         interval, stderr, inverted, more = _interval(metric, table, value, options)
         p, warnings = p or inverted, warnings + more
+    if p and interval and (p.value < 1 - interval.level) is (interval.low <= info.ideal <= interval.high):
+        warnings.append(DISAGREE)
     return dataclasses.replace(
         empty, value=value, interval=interval, stderr=stderr, counts=counts, warnings=tuple(warnings),
         p_value=p.value if p else None, p_method=p.method if p else None, p_published=p.published if p else None,

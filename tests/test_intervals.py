@@ -167,3 +167,14 @@ def test_the_jackknife_needs_a_value_without_each_unit(how: str):
     assert score.value == pytest.approx(float((answers.score_more - answers.score_less).mean()))
     assert score.interval is None and score.stderr is None
     assert score.warnings == ("No interval: without one of the records the metric has no value.",)
+
+
+def test_a_test_and_an_interval_that_disagree_are_said_to():
+    """Ties pull a share and its interval away from 50, but say nothing in the sign test."""
+    gaps = [1.0] * 35 + [-1.0] * 35 + [0.0] * 30
+    answers = pd.DataFrame({"score_more": gaps, "score_less": [0.0] * 100})
+    score = measure(Registry().metric("crows_pairs"), answers, MeasureOptions(draws=500))
+    assert score.p_value == 1.0 and score.interval is not None and score.interval.high < 50
+    assert any("disagree" in warning for warning in score.warnings)
+    agreeing = measure(Registry().metric("crows_pairs"), answers[:70], MeasureOptions(draws=500))
+    assert not any("disagree" in warning for warning in agreeing.warnings)
