@@ -181,6 +181,12 @@ def sign_flip_test(net: Floats, rng: np.random.Generator, kind: str) -> PValue:
     return PValue(p, f"sign flips of {units} {kind}, two-sided, {'exact' if exact else f'{EXACT_LIMIT:,} sampled'}")
 
 
+def clustered_sign_flips(table: pd.DataFrame, rows: Floats, rng: np.random.Generator) -> PValue:
+    """The sign-flip test of rows' contributions (n,), where rows of one cluster keep their signs together."""
+    units = resampling_units(table)
+    return sign_flip_test(np.bincount(units.of_row, rows).astype(float), rng, units.kind)
+
+
 def _all_partitions(n: int, n_x: int) -> Iterator[NDArray[np.bool_]]:
     from itertools import combinations, islice
 

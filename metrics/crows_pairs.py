@@ -16,7 +16,7 @@ import numpy as np
 
 from fairbench.errors import Undefined
 from fairbench.scores import MetricInfo, PValue
-from fairbench.stats import Floats, resampling_units, sign_flip_test, tied
+from fairbench.stats import Floats, clustered_sign_flips, resampling_units, tied
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,22 +105,20 @@ def crows_pairs_margin(answers: pd.DataFrame, weights: Floats) -> Floats:
 def crows_pairs_significance(answers: pd.DataFrame, rng: np.random.Generator) -> PValue:
     """Two-sided sign test of no preference; pairs of one cluster keep their signs together. Ties say nothing."""
     more, less = _scores(answers)
-    units = resampling_units(answers)
     sign = np.where(tied(more, less), 0.0, np.sign(more - less))
-    if units.count == len(answers):  # independent pairs: the sign test is the binomial one
+    if resampling_units(answers).count == len(answers):  # independent pairs: the sign test is the binomial one
         from scipy.stats import binomtest
 
         decided = int(np.abs(sign).sum())
         p = binomtest(int((sign > 0).sum()), decided).pvalue
         return PValue(float(p), f"exact binomial, two-sided, {decided} pairs without ties")
-    return sign_flip_test(np.bincount(units.of_row, sign).astype(float), rng, units.kind)
+    return clustered_sign_flips(answers, sign, rng)
 
 
 def crows_pairs_margin_significance(answers: pd.DataFrame, rng: np.random.Generator) -> PValue:
     """Two-sided sign-flip test of a mean margin of 0; pairs of one cluster keep their signs together."""
     more, less = _scores(answers)
-    units = resampling_units(answers)
-    return sign_flip_test(np.bincount(units.of_row, more - less).astype(float), rng, units.kind)
+    return clustered_sign_flips(answers, more - less, rng)
 
 
 def crows_pairs_counts(answers: pd.DataFrame) -> dict[str, int]:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from fairbench.errors import Undefined
 from fairbench.scores import MetricInfo, PValue
-from fairbench.stats import Floats, Indices, resampling_units, sign_flip_test, tied
+from fairbench.stats import Floats, Indices, clustered_sign_flips, tied
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,16 +145,15 @@ def stereoset_ss_significance(answers: pd.DataFrame, rng: np.random.Generator) -
     """Two-sided sign-flip test of no preference: shares for minus shares against, of the terms of one cluster together."""
     stereotype, anti, _ = _scores(answers)
     sign = np.where(tied(stereotype, anti), 0.0, np.sign(stereotype - anti))
-    term, units = _terms(answers), resampling_units(answers)
+    term = _terms(answers)
     share = sign / np.bincount(term)[term]  # of its term, so that terms weigh alike; clusters may hold several terms
-    return sign_flip_test(np.bincount(units.of_row, share).astype(float), rng, units.kind)
+    return clustered_sign_flips(answers, share, rng)
 
 
 def stereoset_margin_significance(answers: pd.DataFrame, rng: np.random.Generator) -> PValue:
     """Two-sided sign-flip test of a mean margin of 0; items of one cluster (target term) keep their signs together."""
     stereotype, anti, _ = _scores(answers)
-    units = resampling_units(answers)
-    return sign_flip_test(np.bincount(units.of_row, stereotype - anti).astype(float), rng, units.kind)
+    return clustered_sign_flips(answers, stereotype - anti, rng)
 
 
 def stereoset_ss_counts(answers: pd.DataFrame) -> dict[str, int]:
