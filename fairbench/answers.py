@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import shutil
 import tempfile
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from fairbench.errors import FairbenchError
-from fairbench.files import file_sha256, whole_file, write_json
+from fairbench.files import digest, file_sha256, whole_file, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,8 +53,7 @@ class AnswerStore:
 
     def lock(self) -> FileLock:
         """Keeps other processes of this machine from making the same answers at the same time; freed also by a kill."""
-        name = hashlib.sha256(str(self.path.resolve()).encode()).hexdigest()[:16]
-        return FileLock(Path(tempfile.gettempdir()) / f"fairbench-{name}.lock")
+        return FileLock(Path(tempfile.gettempdir()) / f"fairbench-{digest(str(self.path.resolve()))[:16]}.lock")
 
     def has_part(self, number: int) -> bool:
         """Whether part `number` is there, whole."""

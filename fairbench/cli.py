@@ -42,9 +42,9 @@ app.add_typer(planted_app, name="planted")
 def about(version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False) -> None:
     """How biased is this language model, with what certainty, and may I print the figure?"""
     if version:
-        from importlib.metadata import version as installed
+        from fairbench import __version__  # looked up when it is asked for, not at every start
 
-        sys.stdout.write(f"fairbench {installed('fairbench')}\n")
+        sys.stdout.write(f"fairbench {__version__}\n")
         raise typer.Exit
 
 

@@ -127,22 +127,22 @@ def _refuse_idle_options(registry: Registry, asks: Iterable[Ask], given: Mapping
     owned = {option for ask in asks for option in registry.probe(ask.probe).OPTIONS}
     idle = [name for name, value in given.items() if value is not None and name not in owned]
     if idle:
+        usable = ", ".join(f"--{name}" for name in sorted(owned & set(given)))
         raise FairbenchError(
             f"--{idle[0]} {given[idle[0]]}: nothing that was asked for uses it. "
-            f"It could use {', '.join('--' + o for o in sorted(owned & set(given)))}. Leave it out or name other tasks."
+            f"{f'It could use {usable}. ' if usable else ''}Leave it out or name other tasks."
         )
 
 
 def _suite(registry: Registry, suite: str | None, named: Sequence[Metric]) -> list[Task]:
     """Tasks of a suite. With metrics named and no suite: every task that lists one of them."""
-    cards = registry.tasks()
     if suite is None and named:
         wanted = {m.name for m in named}
-        chosen = [name for name, info in cards.items() if wanted & set(info.metrics) and "planted" not in info.suites]
+        chosen = [name for name, info in registry.tasks().items() if wanted & set(info.metrics) and "planted" not in info.suites]
     else:
-        chosen = suites(registry).get(suite or "quick", [])
+        known = suites(registry)
+        chosen = known.get(suite or "quick", [])
         if not chosen:
-            known = suites(registry)
             if suite in known:
                 raise FairbenchError(f"The suite {suite} is empty: no task of this version belongs to it.")
             raise FairbenchError(

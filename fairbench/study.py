@@ -7,6 +7,7 @@ so metrics share answers, the same command twice does no model work, and a run t
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib.metadata
 import platform
 import time
@@ -17,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fairbench import __version__
 from fairbench.answers import AnswerStore
 from fairbench.asked import Asked, look_through
 from fairbench.data import rows
@@ -148,9 +150,10 @@ class _Runner:
             self.failed[ask.task.name] = _what(error)
             return []
         results = []
+        read = functools.cache(store.read)  # one reading, and one check of its hash, for all metrics of the table
         for metric in ask.metrics:
             try:
-                results.append(self._result(ask, asked, metric, store, probe))
+                results.append(self._result(ask, asked, metric, store, read=read, probe=probe))
             except Exception as error:
                 self.failed[f"{ask.task.name}/{metric.name}"] = _what(error)
         return results
@@ -187,7 +190,16 @@ class _Runner:
             self._loaded = load(self.card)
         return self._loaded
 
-    def _result(self, ask: Ask, asked: Asked, metric: Metric, store: AnswerStore, probe: dict[str, Any]) -> Result:
+    def _result(
+        self,
+        ask: Ask,
+        asked: Asked,
+        metric: Metric,
+        store: AnswerStore,
+        *,
+        read: Callable[[], pd.DataFrame],
+        probe: dict[str, Any],
+    ) -> Result:
         options, measuring = self.options, dataclasses.asdict(self.options.measure)
         info = ask.task.info
         task = {
@@ -195,14 +207,14 @@ class _Runner:
             "licence": info.licence, "language": info.language, "limit": options.limit,
             "n": asked.n, "n_total": asked.total, "records_sha256": asked.sha256,
         }  # fmt: skip
-        cell = digest([store.key, task, metric.name, metric.source_sha256, measuring, SCHEMA, fairbench_version()])
+        cell = digest([store.key, task, metric.name, metric.source_sha256, measuring, SCHEMA, __version__])
         moved = {**ask.moved[metric.name], **_moved(options)}
         path = self.folder / ask.task.name / result_name(metric.name, moved)
         found = _read_if_whole(path)
         if found is not None and found.run.get("cell") == cell:
             return found
         note = store.note()
-        score = measure(metric, store.read(), options.measure)
+        score = measure(metric, read(), options.measure)
         limited_by = (f"Limited to {asked.n} of {asked.total} records: for a trial only.",) if asked.n < asked.total else ()
         score = dataclasses.replace(score, warnings=(*score.warnings, *self.card.notes, *note["notes"], *limited_by))
         result = Result(
@@ -227,11 +239,6 @@ def versions() -> dict[str, str]:
     """Versions of what can move a number."""
     names = ("fairbench", "torch", "transformers", "tokenizers", "datasets", "numpy", "scipy", "pandas")
     return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in names}}
-
-
-def fairbench_version() -> str:
-    """Version of this package."""
-    return importlib.metadata.version("fairbench")
 
 
 def folder_name(card: ModelCard) -> str:

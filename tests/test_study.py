@@ -350,3 +350,13 @@ def test_two_processes_share_one_piece_of_work(tmp_path):
     both = [subprocess.Popen([sys.executable, "-c", script, str(tmp_path)]) for _ in range(2)]
     assert [process.wait() for process in both] == [0, 0]
     assert not [p for p in tmp_path.rglob("*") if ".parts" in p.name]
+
+
+def test_a_table_of_answers_is_read_once_for_all_its_metrics(tmp_path, monkeypatch):
+    reads = []
+    real = AnswerStore.read
+    monkeypatch.setattr(AnswerStore, "read", lambda self: reads.append(self.key) or real(self))
+    run = study.score(MODEL, options(tmp_path, tasks=("planted_cloze",)))
+    assert len(run.results) == 4 and len(reads) == 1
+    study.score(MODEL, options(tmp_path, tasks=("planted_cloze",)))
+    assert len(reads) == 1, "results that are there need no answers"
