@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fairbench.errors import FairbenchError, Undefined, did_you_mean
-from fairbench.records import FORMS, ROW_KEYS
-from fairbench.scores import Interval, MetricInfo, PValue, Score
+from fairbench.quality import flags
+from fairbench.scores import Interval, LeaveOneOut, MetricInfo, PValue, Score
 from fairbench.stats import (
+    CHUNK_BYTES,
     Floats,
     Units,
     bootstrap_p,
@@ -29,11 +29,10 @@ from fairbench.stats import (
     student_interval,
     unanimous_interval,
 )
+from fairbench.tables import complete, usable
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Flags = NDArray[np.bool_]
 
 TIE_WARNING = 0.01
 DROPPED_WARNING = 0.01
@@ -53,15 +52,48 @@ class Metric:
         function: (answers, weights (b, n)) -> (b,), NaN where a draw is undefined; raises Undefined where all are.
         significance: (answers, generator) -> PValue, the metric's own null distribution.
         counts: answers -> named counts that the formula is made of.
+        details: (answers, generator) -> further named figures of the analysis.
         source_sha256: of the metric's file, so that an edited metric is measured again.
+        options: the card's options as the user wants them; all of the functions get them as keyword arguments.
     """
 
     name: str
     info: MetricInfo
-    function: Callable[[pd.DataFrame, Floats], Floats]
-    significance: Callable[[pd.DataFrame, np.random.Generator], PValue] | None = None
-    counts: Callable[[pd.DataFrame], dict[str, int]] | None = None
+    function: Callable[..., Floats]
+    significance: Callable[..., PValue] | None = None
+    counts: Callable[..., dict[str, int]] | None = None
+    details: Callable[..., dict[str, float]] | None = None
     source_sha256: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def values(self, table: pd.DataFrame, weights: Floats, seed: int) -> Floats:
+        """The metric under each row of weights (b, n): (b,). What is drawn inside is the same at every call with one seed."""
+        drawn = {"rng": np.random.default_rng(seed)} if self.info.random else {}
+        return np.asarray(self.function(table, weights, **drawn, **self.options), dtype=float)
+
+    def with_options(self, given: Mapping[str, Any]) -> Metric:
+        """The metric with some of its card's options changed; text is read as the type of the option's default.
+
+        Raises:
+            FairbenchError: the metric has no such option, or the value is none that it takes.
+        """
+        return dataclasses.replace(self, options={**self.info.options, **{k: self._read(k, v) for k, v in given.items()}})
+
+    def _read(self, name: str, value: Any) -> Any:
+        known, allowed = self.info.options, self.info.choices.get(name)
+        if name not in known:
+            has = f"It has {', '.join(known)}." if known else "It has none."
+            raise FairbenchError(f"The metric {self.name} has no option {name!r}.{did_you_mean(name, known)} {has}")
+        wanted = (
+            f"one of {', '.join(allowed)}" if allowed else {int: "a whole number", float: "a number"}.get(type(known[name]), "")
+        )
+        try:
+            read = type(known[name])(value)
+        except (TypeError, ValueError):
+            read = None
+        if read is None or (allowed and read not in allowed):
+            raise FairbenchError(f"The option {name} of the metric {self.name} is {value!r}; wanted {wanted}.")
+        return read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +131,8 @@ def measure(metric: Metric, answers: pd.DataFrame, options: MeasureOptions | Non
     options = options or MeasureOptions()
     table = complete(answers, metric.info)
     groups = {name: _whole(metric, part, options) for name, part in _by_group(metric, table, options)}
-    return dataclasses.replace(_whole(metric, table, options), by_group=groups)
+    found, clean = _clean(metric, table, options)
+    return dataclasses.replace(_whole(metric, table, options), by_group=groups, flags=found, clean=clean)
 
 
 def _by_group(metric: Metric, table: pd.DataFrame, options: MeasureOptions) -> list[tuple[str, pd.DataFrame]]:
@@ -108,87 +141,22 @@ def _by_group(metric: Metric, table: pd.DataFrame, options: MeasureOptions) -> l
     return [(str(name), table[table["group"] == name]) for name in names] if len(names) > 1 else []
 
 
+def _clean(metric: Metric, table: pd.DataFrame, options: MeasureOptions) -> tuple[dict[str, int], Score | None]:
+    """Flagged records by rule of pair quality, and the score over the others; nothing where the table holds no sentences."""
+    found = flags(table, metric.info.reads)
+    if found is None:
+        return {}, None
+    by_rule = Counter(rule for rules in found for rule in rules)
+    clean = table[[not rules for rules in found]]
+    score = _whole(metric, clean, options)
+    if not len(clean):
+        score = dataclasses.replace(score, undefined="every record is flagged by a rule of pair quality")
+    return dict(sorted(by_rule.items())), score
+
+
 def _whole(metric: Metric, table: pd.DataFrame, options: MeasureOptions) -> Score:
     used, left_out = usable(table, metric.info)
     return dataclasses.replace(_score(metric, used, options), left_out=left_out, n_total=_count(table, metric.info.unit))
-
-
-def complete(answers: pd.DataFrame, info: MetricInfo) -> pd.DataFrame:
-    """The table with every row key: a missing one is null, or the metric's stand-in; a missing id is the row's number from 1."""
-    import pandas as pd
-
-    if "left_out" in answers.columns and answers["left_out"].notna().all():  # no answer, so no column for answers either
-        answers = answers.assign(**{c: None for c in info.columns if c not in answers.columns})
-    missing = [c for c in info.columns if c not in answers.columns]
-    if missing:
-        hint = did_you_mean(missing[0], [str(c) for c in answers.columns if c not in info.columns])
-        raise FairbenchError(
-            f"The answers have no column {missing[0]!r}.{hint} Found: {', '.join(map(str, answers.columns)) or 'no columns'}. "
-            f"Wanted for this metric: {', '.join(info.columns)}. Rename the columns or choose another metric."
-        )
-    table = answers.reset_index(drop=True).copy(deep=False)
-    numbers = pd.Series([str(i + 1) for i in range(len(table))], index=table.index, dtype=object)
-    given = "id" in table.columns
-    table["id"] = table["id"].astype(object).where(table["id"].notna(), "row " + numbers) if given else numbers
-    for key in ROW_KEYS[1:]:
-        if key not in table.columns or table[key].isna().all():
-            stand_in = info.defaults.get(key)
-            table[key] = table[stand_in] if stand_in in table.columns else None
-    return table
-
-
-def usable(table: pd.DataFrame, info: MetricInfo) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Rows whose answers are complete and finite, and the others counted by reason."""
-    reasons = np.full(len(table), None, dtype=object)
-    if "left_out" in table.columns:
-        given = (table["left_out"].notna() & (table["left_out"] != "")).to_numpy()
-        reasons[given] = table["left_out"].astype(object).to_numpy()[given]
-    asked = {f.name for f in dataclasses.fields(FORMS[info.reads])}
-    for column in info.columns:
-        if column in asked:
-            bad = table[column].isna().to_numpy()
-        else:
-            values, bad = _numbers(table[column], column)
-            table = table.assign(**{column: values})
-        reasons[bad & _empty(reasons)] = f"{column} is missing or not finite"
-    keep = _empty(reasons)
-    return table[keep], dict(Counter(str(r) for r in reasons if r is not None))
-
-
-def _empty(reasons: NDArray[np.object_]) -> Flags:
-    return np.array([reason is None for reason in reasons], dtype=bool)
-
-
-def _numbers(column: pd.Series[Any], name: str) -> tuple[Any, Flags]:
-    """What a model answered, as floats or lists of floats, and which entries are unusable (missing, NaN or infinite)."""
-    import pandas as pd
-
-    if pd.api.types.is_numeric_dtype(column):
-        values = column.to_numpy(dtype=float, na_value=np.nan)
-        return values, ~np.isfinite(values)
-    entries = [_entry(e, row, name) for row, e in zip(column.index, column, strict=True)]
-    bad = np.array([e is None or not np.isfinite(e).all() for e in entries], dtype=bool)
-    if all(e is None or np.ndim(e) == 0 for e in entries):
-        return np.array([np.nan if e is None else e for e in entries], dtype=float), bad
-    kept = np.empty(len(entries), dtype=object)
-    kept[:] = entries
-    return kept, bad
-
-
-def _entry(entry: Any, row: int, name: str) -> Any:
-    """One cell as a float or a float array; None where it is empty."""
-    import pandas as pd
-
-    if entry is None or entry is pd.NA or (isinstance(entry, float) and entry != entry):
-        return None
-    try:
-        number = np.asarray(entry, dtype=float)
-    except (TypeError, ValueError):
-        raise FairbenchError(
-            f"Row {row + 1}, column {name!r}: found {str(entry)[:60]!r}, wanted a number or a list of numbers. "
-            "Mend that row, or leave the cell empty so that the row is left out and counted."
-        ) from None
-    return float(number) if number.ndim == 0 else (number if number.ndim == 1 and number.size else None)
 
 
 def _score(metric: Metric, table: pd.DataFrame, options: MeasureOptions) -> Score:
@@ -201,9 +169,9 @@ def _score(metric: Metric, table: pd.DataFrame, options: MeasureOptions) -> Scor
     if not len(table):
         return dataclasses.replace(empty, undefined="no answer could be used")
     try:
-        value = float(metric.function(table, np.ones((1, len(table))))[0])
+        value = float(metric.values(table, np.ones((1, len(table))), options.seed)[0])
     except Undefined as why:
-        return dataclasses.replace(empty, undefined=str(why), counts=metric.counts(table) if metric.counts else {})
+        return dataclasses.replace(empty, undefined=str(why), counts=_counts(metric, table))
     if not np.isfinite(value):
         return dataclasses.replace(empty, undefined="the formula has no finite value on these answers")
     if not info.low - SLACK <= value <= info.high + SLACK:
@@ -211,7 +179,7 @@ def _score(metric: Metric, table: pd.DataFrame, options: MeasureOptions) -> Scor
             f"the formula gives {value:.6g}, outside of its range {info.low:g} to {info.high:g}: these answers can't be right"
         )
         return dataclasses.replace(empty, undefined=reason)
-    counts = metric.counts(table) if metric.counts else {}
+    counts = _counts(metric, table)
     warnings = []
     if info.unit == "record" and n < len(table):
         warnings.append(f"{len(table)} rows have {n} ids; rows of one id are resampled together.")
@@ -219,15 +187,17 @@ def _score(metric: Metric, table: pd.DataFrame, options: MeasureOptions) -> Scor
         warnings.append(f"{counts['ties']} of {len(table)} records are ties; the metric's formula says how these count.")
     p = None
     if options.draws and info.p_value == "own" and metric.significance:
-        p = metric.significance(table, np.random.default_rng(options.seed))
+        p = metric.significance(table, np.random.default_rng(options.seed), **metric.options)
     interval = stderr = None
     if options.draws and info.interval != "none":
         interval, stderr, inverted, more = _interval(metric, table, value, options)
         p, warnings = p or inverted, warnings + more
     if p and interval and (p.value < 1 - interval.level) is (interval.low <= info.ideal <= interval.high):
         warnings.append(DISAGREE)
+    details = metric.details(table, np.random.default_rng(options.seed), **metric.options) if metric.details else {}
     return dataclasses.replace(
-        empty, value=value, interval=interval, stderr=stderr, counts=counts, warnings=tuple(warnings),
+        empty, value=value, interval=interval, stderr=stderr, counts=counts, details=details, warnings=tuple(warnings),
+        leave_one_out=_leave_one_out(metric, table, options) if options.draws and info.leave_one_out else None,
         p_value=p.value if p else None, p_method=p.method if p else None, p_published=p.published if p else None,
     )  # fmt: skip
 
@@ -240,7 +210,7 @@ def _interval(
     if units.count < 2:
         return None, None, None, [f"No interval: there is only {units.count} of the {units.kind} to resample."]
     if info.interval == "jackknife":
-        without = _leave_one_out(metric, table, units)
+        without = _values_without(metric, table, units, options.seed)
         if not np.isfinite(without).all():
             return None, None, None, ["No interval: without one of the " + units.kind + " the metric has no value."]
         stderr = jackknife_error(without)
@@ -265,25 +235,40 @@ def _interval(
 
 def bootstrap_values(metric: Metric, table: pd.DataFrame, units: Units, options: MeasureOptions) -> Floats:
     """The metric on every bootstrap draw: (draws,), NaN where a draw has no value."""
-    chunks = []
-    for weights in bootstrap_weights(units, options.draws, options.seed):
-        try:
-            chunks.append(np.asarray(metric.function(table, weights), dtype=float))
-        except Undefined:
-            chunks.append(np.full(len(weights), np.nan))
-    return np.concatenate(chunks)
+    draws = min(options.draws, metric.info.most_draws or options.draws)
+    drawn = bootstrap_weights(units, draws, options.seed)
+    return np.concatenate([_values(metric, table, weights, options.seed) for weights in drawn])
 
 
-def _leave_one_out(metric: Metric, table: pd.DataFrame, units: Units) -> Floats:
-    return np.array([_value(metric, table, (units.of_row != unit).astype(float)) for unit in range(units.count)])
+def _leave_one_out(metric: Metric, table: pd.DataFrame, options: MeasureOptions) -> LeaveOneOut | None:
+    """The lowest and the highest value without one unit; none where there are too few of them to leave one out."""
+    units = resampling_units(table)
+    values = _values_without(metric, table, units, options.seed)
+    if units.count < 2 or not np.isfinite(values).any():
+        return None
+    names = table["cluster"].where(table["cluster"].notna(), table["id"]).astype(str).to_numpy()
+    names = names[np.unique(units.of_row, return_index=True)[1]]
+    low, high = int(np.nanargmin(values)), int(np.nanargmax(values))
+    return LeaveOneOut(float(values[low]), names[low], float(values[high]), names[high], int(np.isfinite(values).sum()))
 
 
-def _value(metric: Metric, table: pd.DataFrame, weights: Floats) -> float:
-    """The metric at one set of weights (n,); NaN where it is undefined there."""
+def _values_without(metric: Metric, table: pd.DataFrame, units: Units, seed: int) -> Floats:
+    """The metric without each unit in turn: (u,)."""
+    size = max(1, CHUNK_BYTES // (8 * len(table)))
+    chunks = [np.arange(start, min(start + size, units.count)) for start in range(0, units.count, size)]
+    return np.concatenate([_values(metric, table, (units.of_row != chunk[:, None]).astype(float), seed) for chunk in chunks])
+
+
+def _values(metric: Metric, table: pd.DataFrame, weights: Floats, seed: int) -> Floats:
+    """The metric under each row of weights (b, n); NaN where it is undefined there."""
     try:
-        return float(metric.function(table, weights[None, :])[0])
+        return metric.values(table, weights, seed)
     except Undefined:
-        return float("nan")
+        return np.full(len(weights), np.nan)
+
+
+def _counts(metric: Metric, table: pd.DataFrame) -> dict[str, int]:
+    return metric.counts(table, **metric.options) if metric.counts else {}
 
 
 def _count(table: pd.DataFrame, unit: str) -> int:

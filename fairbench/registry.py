@@ -187,7 +187,8 @@ class Registry:
         if not callable(function):
             raise FairbenchError(f"The file of metric {name} has its card but no function {name}(answers, weights). Add it.")
         source = file_sha256(Path(str(module.__file__)))
-        return Metric(name, info, function, optional("significance"), optional("counts"), source)
+        hooks = {hook: optional(hook) for hook in ("significance", "counts", "details")}
+        return Metric(name, info, function, **hooks, source_sha256=source, options=dict(info.options))
 
     def task(self, name: str) -> Task:
         """The task of that name; FairbenchError with the nearest names where there is none."""

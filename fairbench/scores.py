@@ -17,6 +17,7 @@ class MetricInfo:
         reads: the record form whose answers it reads ("Pair").
         probe: the probe that makes those answers ("likelihood").
         columns: the answer columns it needs; a row with a missing or non-finite value there is left out and counted.
+        text_columns: those of `columns` that a probe answers with text (or lists of it), not with numbers.
         ideal: the unbiased (or, for utility, best) value.
         low, high: range of the value; infinite where unbounded.
         scale: the factor that is already in the value (100 for percentages), for display of differences.
@@ -30,6 +31,12 @@ class MetricInfo:
         defaults: where a bare answers table lacks a row key, the column that stands in for it (stratum: role).
         probe_options: options that this metric asks of its probe unless the user says otherwise.
         headline: whether comparisons correct for it; a margin that stands beside its percentage is not a second headline.
+        random: the definition itself draws at random: the functions of the file get a generator as `rng`, the same at every call.
+        options: choices that the definition leaves to the user, with their defaults (`tail`: "two-sided"); keyword arguments of
+            the function and of the optional functions beside it. A value has the type of its default.
+        choices: for those options that are one of a few words, the words.
+        leave_one_out: the score also says how far it moves when one unit is left out (a word of an association test).
+        most_draws: the bootstrap takes at most so many draws, where one draw is a whole analysis; null for as many as asked for.
     """
 
     title: str
@@ -54,6 +61,12 @@ class MetricInfo:
     defaults: Mapping[str, str] = field(default_factory=dict)
     probe_options: Mapping[str, str] = field(default_factory=dict)
     headline: bool = True
+    random: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    leave_one_out: bool = False
+    most_draws: int | None = None
+    text_columns: tuple[str, ...] = ()
     version: int = 1
 
 
@@ -95,6 +108,7 @@ class TaskInfo:
         cluster: what the records' `cluster` names, in words ("target term"), or "none".
         probe_options: what this task's records ask of a probe (StereoSet intersentence: context continued).
         suites: named suites it belongs to beside those that follow from its metrics' kinds ("quick").
+        contexts: its records are bare words, each to be met in sentences of a corpus that the user names (CEAT).
     """
 
     title: str
@@ -110,6 +124,7 @@ class TaskInfo:
     suites: tuple[str, ...] = ()
     content_warning: str | None = None
     notes: tuple[str, ...] = ()
+    contexts: bool = False
     version: int = 1
 
 
@@ -132,6 +147,17 @@ class PValue:
     published: float | None = None
 
 
+@dataclass(frozen=True)
+class LeaveOneOut:
+    """How far a score moves when one unit is left out: its lowest and highest value, and the unit that each of them lacks."""
+
+    low: float
+    low_without: str
+    high: float
+    high_without: str
+    units: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Score:
     """A number with everything that it takes to print it.
@@ -143,7 +169,12 @@ class Score:
         n_records: rows used.
         left_out: rows not used, by reason.
         counts: figures that the formula is made of, by name (ties, pairs that prefer the stereotype ...).
+        details: further figures of the analysis, by name (tau^2 and I^2 of a random-effects analysis).
         by_group: the same for each group, without groups of their own.
+        flags: records that a rule of pair quality flags, by rule; a record may stand under several.
+        clean: the same score over the records that no rule flags; null where the metric reads no pairs or the
+            table holds no sentences.
+        leave_one_out: how far the value moves without one unit; null where the metric does not ask for it.
         warnings: sentences that belong beside the number.
     """
 
@@ -161,7 +192,11 @@ class Score:
     p_published: float | None = None
     left_out: dict[str, int] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    details: dict[str, float] = field(default_factory=dict)
     by_group: dict[str, Score] = field(default_factory=dict)
+    flags: dict[str, int] = field(default_factory=dict)
+    clean: Score | None = None
+    leave_one_out: LeaveOneOut | None = None
     undefined: str | None = None
     warnings: tuple[str, ...] = ()
 

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 LAYERS = (
-    ("errors", "records", "scores", "stats", "measurement", "files"),
+    ("errors", "records", "scores", "stats", "quality", "tables", "measurement", "files"),
     ("registry", "data", "reading", "sources", "models", "results", "answers", "asked", "counterfactual"),
     ("probes", "judges", "training"),
     ("mitigation", "planted", "plan", "study", "engine"),

@@ -154,13 +154,14 @@ def test_the_card_is_filled(metric: Metric):
 
 
 def test_the_function_has_the_shape_of_a_metric(metric: Metric):
-    assert list(inspect.signature(metric.function).parameters) == ["answers", "weights"]
+    drawn = ["rng"] if metric.info.random else []
+    assert list(inspect.signature(metric.function).parameters) == ["answers", "weights", *drawn, *metric.info.options]
     assert inspect.getdoc(metric.function)
     if metric.info.p_value == "own":
         assert metric.significance is not None
     table = answers_for(metric)
     weights = np.ones((3, N))
-    assert np.shape(metric.function(table, weights)) == (3,)
+    assert np.shape(metric.values(table, weights, 0)) == (3,)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -198,7 +199,7 @@ def test_the_order_of_rows_does_not_matter(metric: Metric):
 
 def test_counting_every_row_twice_changes_nothing(metric: Metric):
     table = answers_for(metric)
-    value, doubled = metric.function(table, np.repeat([[1.0], [2.0]], N, axis=1))
+    value, doubled = metric.values(table, np.repeat([[1.0], [2.0]], N, axis=1), 0)
     if metric.name in DIVIDE_BY_LESS_THAN_THE_WEIGHTS:
         assert doubled == pytest.approx(value, rel=0.05) and doubled != value
     else:
@@ -213,11 +214,11 @@ def test_draws_are_computed_each_on_its_own(metric: Metric):
 
     def alone(row: np.ndarray) -> float:
         try:
-            return float(metric.function(table, row[None, :])[0])
+            return float(metric.values(table, row[None, :], 0)[0])
         except Undefined:
             return math.nan
 
-    assert metric.function(table, weights) == pytest.approx([alone(row) for row in weights], rel=1e-9, nan_ok=True)
+    assert metric.values(table, weights, 0) == pytest.approx([alone(row) for row in weights], rel=1e-9, nan_ok=True)
 
 
 def test_the_answers_are_not_changed(metric: Metric):
