@@ -236,6 +236,8 @@ def _interval(
 def bootstrap_values(metric: Metric, table: pd.DataFrame, units: Units, options: MeasureOptions) -> Floats:
     """The metric on every bootstrap draw: (draws,), NaN where a draw has no value."""
     draws = min(options.draws, metric.info.most_draws or options.draws)
+    smaller = {name: min(metric.options[name], most) for name, most in metric.info.bootstrap_options.items()}
+    metric = dataclasses.replace(metric, options={**metric.options, **smaller})
     drawn = bootstrap_weights(units, draws, options.seed)
     return np.concatenate([_values(metric, table, weights, options.seed) for weights in drawn])
 

@@ -37,6 +37,7 @@ class MetricInfo:
         choices: for those options that are one of a few words, the words.
         leave_one_out: the score also says how far it moves when one unit is left out (a word of an association test).
         most_draws: the bootstrap takes at most so many draws, where one draw is a whole analysis; null for as many as asked for.
+        bootstrap_options: numeric options that are at most so large inside the bootstrap, for the same reason.
     """
 
     title: str
@@ -66,6 +67,7 @@ class MetricInfo:
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     leave_one_out: bool = False
     most_draws: int | None = None
+    bootstrap_options: Mapping[str, float] = field(default_factory=dict)
     text_columns: tuple[str, ...] = ()
     version: int = 1
 
