@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from fairbench.data import Rows
 from fairbench.errors import FairbenchError
-from fairbench.records import Record, as_row
+from fairbench.records import Record, Slot, as_row
 from fairbench.registry import Task
 
 PART_RECORDS = 256
 PART_CHARACTERS = 32_768
-"""A part holds at most so many records and characters: what a kill can lose. Fixed, so that numbers don't depend on kills."""
+"""A part ends at so many records or characters: what a kill can lose. Fixed, so that numbers don't depend on kills."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,16 @@ class Asked:
     sha256: str
     most: Mapping[str | None, int]
 
+    def with_records(self, records: Sequence[Record], contexts: Mapping[str, Any]) -> Asked:
+        """The same with other records in the place of the task's own: its words in the contexts of a corpus, and which that was.
+
+        `total` stays larger than `n` where a limit left words out.
+        """
+        task = dataclasses.replace(self.task, records=lambda rows, name: iter(records))
+        data = dataclasses.replace(self.data, provenance={**self.data.provenance, "contexts": dict(contexts)})
+        found = look_through(task, data, None)
+        return dataclasses.replace(found, total=found.n + self.total - self.n)
+
     def records(self) -> Iterator[Record]:
         """The records that are asked, parsed anew."""
         return _first(self.task.records(self.data, self.task.name), self.most)
@@ -44,13 +56,20 @@ class Asked:
         part: list[Record] = []
         characters = 0
         for record in self.records():
-            part.append(record)
-            characters += sum(len(v) for v in as_row(record).values() if isinstance(v, str))
-            if len(part) == PART_RECORDS or characters >= PART_CHARACTERS:
+            if (len(part) >= PART_RECORDS or characters >= PART_CHARACTERS) and not _same_slot(part[-1], record):
                 yield part
                 part, characters = [], 0
+            part.append(record)
+            characters += sum(len(v) for v in as_row(record).values() if isinstance(v, str))
         if part:
             yield part
+
+
+def _same_slot(first: Record, second: Record) -> bool:
+    """Words for one place of one sentence, whose probabilities are also read together (`mass`): no part separates them."""
+    if not (isinstance(first, Slot) and isinstance(second, Slot)):
+        return False
+    return (first.template, first.attribute) == (second.template, second.attribute)
 
 
 def look_through(task: Task, data: Rows, limit: float | None) -> Asked:

@@ -245,8 +245,8 @@ def bootstrap_values(metric: Metric, table: pd.DataFrame, units: Units, options:
 def _leave_one_out(metric: Metric, table: pd.DataFrame, options: MeasureOptions) -> LeaveOneOut | None:
     """The lowest and the highest value without one unit; none where there are too few of them to leave one out."""
     units = resampling_units(table)
-    values = _values_without(metric, table, units, options.seed)
-    if units.count < 2 or not np.isfinite(values).any():
+    values = _values_without(metric, table, units, options.seed) if units.count > 1 else np.empty(0)
+    if not np.isfinite(values).any():
         return None
     names = table["cluster"].where(table["cluster"].notna(), table["id"]).astype(str).to_numpy()
     names = names[np.unique(units.of_row, return_index=True)[1]]

@@ -16,10 +16,19 @@ from fairbench.models.loading import inspect_model
 from fairbench.models.model import ModelCard, ModelOptions
 from fairbench.registry import Registry, Task, suites
 
+CONTEXTS = 100
+"""Sentences that a word is met in, where a task asks for contexts and the user names no other number."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreOptions:
-    """What `fairbench score` can be told beside the model; the flags of the command line carry the same names."""
+    """What `fairbench score` can be told beside the model; the flags of the command line carry the same names.
+
+    Attributes:
+        metric_options: options of metrics by name (`tail`); each goes to every metric that has it.
+        corpus: where tasks with `contexts` take their sentences: files, a Passage task, or a Hub id.
+        contexts: at most so many sentences a word.
+    """
 
     suite: str | None = None
     tasks: tuple[str, ...] = ()
@@ -32,6 +41,9 @@ class ScoreOptions:
     measure: MeasureOptions = field(default_factory=MeasureOptions)
     batching: Batching = field(default_factory=Batching)
     include_path: tuple[Path, ...] = ()
+    metric_options: Mapping[str, Any] = field(default_factory=dict)
+    corpus: str | None = None
+    contexts: int = CONTEXTS
 
 
 @dataclass(frozen=True)
@@ -71,6 +83,8 @@ def make_plan(model: str, options: ScoreOptions) -> Plan:
         raise FairbenchError(
             f"Both --suite {options.suite} and --tasks {','.join(options.tasks)} were given. Wanted one of them."
         )
+    if options.contexts < 1:
+        raise FairbenchError(f"--contexts {options.contexts}: wanted at least one sentence a word.")
     named = [registry.metric(name) for name in options.metrics]
     tasks = [registry.task(name) for name in options.tasks] or _suite(registry, options.suite, named)
     card = inspect_model(model, options.model)
@@ -82,6 +96,12 @@ def make_plan(model: str, options: ScoreOptions) -> Plan:
         metrics = named if named and options.tasks else [m for m in listed if not named or m in named]
         if not metrics:
             skipped[task.name] = "no metric reads it yet"
+        if task.info.contexts and not options.corpus:
+            why = f"{task.name} meets its words in sentences of a corpus; name one with --corpus (files, a task, or a Hub id)"
+            if options.tasks or options.metrics:
+                raise FairbenchError(f"{why}.")
+            skipped[task.name] = why
+            continue
         for metric in metrics:
             if metric.info.reads != task.info.form:
                 skipped[f"{task.name}/{metric.name}"] = (
@@ -97,11 +117,14 @@ def make_plan(model: str, options: ScoreOptions) -> Plan:
                 break
             key = digest([task.name, metric.info.probe, resolved])
             before = asks.get(key, Ask(task, metric.info.probe, resolved, (), {}))
-            asks[key] = dataclasses.replace(before, metrics=(*before.metrics, metric), moved={**before.moved, metric.name: moved})
+            metric, changed = _with_options(metric, options.metric_options)
+            moved_here = {**before.moved, metric.name: {**moved, **changed}}
+            asks[key] = dataclasses.replace(before, metrics=(*before.metrics, metric), moved=moved_here)
     if not asks:
         reasons = " ".join(f"{name}: {why}." for name, why in list(skipped.items())[:3])
         raise FairbenchError(f"Nothing is left to score on {model}. {reasons} `fairbench list tasks` shows what there is.")
     _refuse_idle_options(registry, asks.values(), options.probe)
+    _refuse_idle_metric_options(asks.values(), options)
     return Plan(card, tuple(asks.values()), skipped)
 
 
@@ -120,6 +143,29 @@ def _probe_options(
         default = {}
     flags = (*probe.OPTIONS, "chat_template")
     return resolved, {k: v for k, v in resolved.items() if k in flags and default.get(k) != v}
+
+
+def _with_options(metric: Metric, asked: Mapping[str, Any]) -> tuple[Metric, dict[str, Any]]:
+    """The metric with those of the asked options that it has, and those of them that are not its default."""
+    changed = metric.with_options({name: value for name, value in asked.items() if name in metric.info.options})
+    return changed, {name: value for name, value in changed.options.items() if value != metric.info.options[name]}
+
+
+def _refuse_idle_metric_options(asks: Iterable[Ask], options: ScoreOptions) -> None:
+    """An option that no metric of the plan has, and a corpus that no task of it reads, would be dropped in silence."""
+    asks = list(asks)
+    known = {name for ask in asks for metric in ask.metrics for name in metric.info.options}
+    for name in options.metric_options:
+        if name not in known:
+            has = f"They have {', '.join(sorted(known))}." if known else "They have none."
+            raise FairbenchError(
+                f"None of the metrics that were asked for has an option {name!r}.{did_you_mean(name, known)} {has}"
+            )
+    if options.corpus and not any(ask.task.info.contexts for ask in asks):
+        raise FairbenchError(
+            f"--corpus {options.corpus}: nothing that was asked for reads a corpus. Name a task that does (ceat_c6), or leave it "
+            "out."
+        )
 
 
 def _refuse_idle_options(registry: Registry, asks: Iterable[Ask], given: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 Every form carries the same row keys. Rows of one `cluster` are resampled together; draws keep the count of each `stratum`;
 `source` is the id of the text that a record is a variant of; `meta` holds scalars of the data set. All but `id` may be null.
+A record with `meta["unasked"]` is put to no model: that is the reason why it is left out (a word that a corpus does not hold).
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ Scalar = str | int | float | bool | None
 
 ROW_KEYS = ("id", "group", "cluster", "stratum", "source")
 """Columns that every answers table has beside those of its form. `left_out` may be added by a probe: the reason, or null."""
+
+UNASKED = "unasked"
+"""The name in `meta` of the reason why a record is not put to a model."""
 
 ROLES = ("target_x", "target_y", "attribute_a", "attribute_b")
 """Roles of an association test's stimuli: two target sets X, Y and two attribute sets A, B."""

@@ -24,11 +24,12 @@ from fairbench.asked import Asked, look_through
 from fairbench.data import rows
 from fairbench.errors import DataAbsent, FairbenchError
 from fairbench.files import digest, require_writable, write_json
-from fairbench.measurement import MeasureOptions, Metric, measure
+from fairbench.measurement import Metric, measure
 from fairbench.models.loading import load
 from fairbench.models.model import Model, ModelCard
+from fairbench.naming import folder_name, moved_options, result_name
 from fairbench.plan import Ask, ScoreOptions, make_plan
-from fairbench.records import as_row
+from fairbench.records import UNASKED, Association, as_row
 from fairbench.registry import Registry
 from fairbench.results import SCHEMA, Result, lm_eval_shape, read_result, write_result
 
@@ -117,16 +118,19 @@ class _Runner:
         found: dict[str, Asked] = {}
         absent: dict[str, DataAbsent] = {}
         tasks = {ask.task.name: ask.task for ask in asks}
+        words: dict[str, Asked] = {}
         for number, (name, task) in enumerate(tasks.items()):
             self.progress("data", number, len(tasks))
+            place = words if task.info.contexts else found
             try:
-                found[name] = look_through(task, rows(task.info, name, self.options.data_dir), self.options.limit)
+                place[name] = look_through(task, rows(task.info, name, self.options.data_dir), self.options.limit)
             except DataAbsent as error:
                 absent[name] = error
             except FairbenchError:
                 raise
             except Exception as error:
                 self.failed[name] = _what(error)
+        found |= self._in_contexts(words)
         self.progress("data", len(tasks), len(tasks))
         if absent and (self.options.tasks or not found):
             others = list(absent)[1:]
@@ -134,6 +138,26 @@ class _Runner:
             raise DataAbsent(f"{next(iter(absent.values()))}{also}")
         self.skipped |= {name: str(error) for name, error in absent.items()}
         return found
+
+    def _in_contexts(self, words: Mapping[str, Asked]) -> dict[str, Asked]:
+        """Bare words, each met in sentences of the user's corpus, which is read once for all tasks."""
+        if not words:
+            return {}
+        from fairbench.contexts import draw
+
+        options = self.options
+        stimuli = {name: [r for r in asked.records() if isinstance(r, Association)] for name, asked in words.items()}
+        self.progress("corpus", 0, 1)
+        drawn = draw(
+            stimuli,
+            options.corpus or "",
+            per_word=options.contexts,
+            seed=options.measure.seed,
+            data_dir=options.data_dir,
+            registry=self.registry,
+        )
+        self.progress("corpus", 1, 1)
+        return {name: asked.with_records(drawn[name].records, drawn[name].provenance) for name, asked in words.items()}
 
     def run(self, ask: Ask, asked: Asked) -> list[Result]:
         """The results of one table of answers, from disk where they are there."""
@@ -165,8 +189,9 @@ class _Runner:
         for number, part in enumerate(asked.parts()):
             if not store.has_part(number):
                 start = time.perf_counter()
-                answers = probe.answer(self._model(), part, ask.options, self.options.batching)
-                table = [{**as_row(record), **answer} for record, answer in zip(part, answers, strict=True)]
+                fit = [record for record in part if not record.meta.get(UNASKED)]
+                answers = iter(probe.answer(self._model(), fit, ask.options, self.options.batching))
+                table = [{**as_row(r), **({"left_out": r.meta[UNASKED]} if r.meta.get(UNASKED) else next(answers))} for r in part]
                 store.write_part(number, table, time.perf_counter() - start)
             done += len(part)
             self.progress(what, done, asked.n)
@@ -207,8 +232,9 @@ class _Runner:
             "licence": info.licence, "language": info.language, "limit": options.limit,
             "n": asked.n, "n_total": asked.total, "records_sha256": asked.sha256,
         }  # fmt: skip
-        cell = digest([store.key, task, metric.name, metric.source_sha256, measuring, SCHEMA, __version__])
-        moved = {**ask.moved[metric.name], **_moved(options)}
+        how = [metric.name, metric.source_sha256, metric.options]
+        cell = digest([store.key, task, *how, measuring, SCHEMA, __version__])
+        moved = {**ask.moved[metric.name], **moved_options(options, info)}
         path = self.folder / ask.task.name / result_name(metric.name, moved)
         found = _read_if_whole(path)
         if found is not None and found.run.get("cell") == cell:
@@ -219,7 +245,10 @@ class _Runner:
         score = dataclasses.replace(score, warnings=(*score.warnings, *self.card.notes, *note["notes"], *limited_by))
         result = Result(
             schema=SCHEMA,
-            metric={"name": metric.name, "version": metric.info.version, "title": metric.info.title, "kind": metric.info.kind},
+            metric={
+                "name": metric.name, "version": metric.info.version, "title": metric.info.title, "kind": metric.info.kind,
+                "options": dict(metric.options),
+            },
             task=task,
             model={**self.card.as_dict(), "device": note["device"], "attention": note["attention"]},
             probe=probe,
@@ -239,26 +268,6 @@ def versions() -> dict[str, str]:
     """Versions of what can move a number."""
     names = ("fairbench", "torch", "transformers", "tokenizers", "datasets", "numpy", "scipy", "pandas")
     return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in names}}
-
-
-def folder_name(card: ModelCard) -> str:
-    """<name>-<8 hex of all that makes the model>: the name of a Hub or planted model, the last two parts of a folder's path."""
-    parts = Path(card.folder).resolve().parts[-2:] if Path(card.name).is_dir() else (card.name,)
-    slug = "".join(c if c.isalnum() or c in "._" else "-" for c in "-".join(parts)).strip("-")
-    return f"{slug}-{digest([card.identity, card.revision])[:8]}"
-
-
-def result_name(metric: str, moved: Mapping[str, Any]) -> str:
-    """<metric>.json; what was moved from its default is joined to the name after @."""
-    joined = ",".join(f"{name}={value}" for name, value in sorted(moved.items()))
-    return metric + (f"@{joined}" if joined else "") + ".json"
-
-
-def _moved(options: ScoreOptions) -> dict[str, Any]:
-    """The limit and the measure options that are not the default."""
-    usual, given = dataclasses.asdict(MeasureOptions()), dataclasses.asdict(options.measure)
-    moved = {name: value for name, value in given.items() if value != usual[name]}
-    return moved if options.limit is None else {**moved, "limit": f"{options.limit:g}"}
 
 
 def _what(error: Exception) -> str:

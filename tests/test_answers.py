@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import fairbench
@@ -239,3 +241,13 @@ def test_words_that_look_like_missing_values_are_words(tmp_path: Path):
     table = read_answers(write(tmp_path, "a.csv", "group,x\nNone,1\nNA,2\nnull,3\nnan,4\n,5\n"))
     assert table["group"].tolist()[:4] == ["None", "NA", "null", "nan"]
     assert table["group"].isna().tolist() == [False] * 4 + [True]
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_vectors_take_single_precision_where_that_loses_nothing(store: AnswerStore, exact: bool):
+    vector = [0.5, 0.25, -3.0] if exact else [0.1, 0.2, 0.3]
+    store.write_part(0, [{"id": "a", "vector": vector}, {"id": "b", "vector": None}], 0.0)
+    store.write_part(1, [{"id": "c", "vector": [1.0, 2.0, 3.0]}], 0.0)
+    store.finish(2, {})
+    assert pq.read_schema(store.path).field("vector").type == pa.list_(pa.float32() if exact else pa.float64())
+    assert [v if v is None else list(v) for v in store.read()["vector"]] == [vector, None, [1.0, 2.0, 3.0]]

@@ -17,7 +17,7 @@ LAYERS = (
     ("errors", "records", "scores", "stats", "quality", "tables", "measurement", "files"),
     ("registry", "data", "reading", "sources", "models", "results", "answers", "asked", "counterfactual"),
     ("probes", "judges", "training"),
-    ("mitigation", "planted", "plan", "study", "engine"),
+    ("mitigation", "planted", "plan", "naming", "study", "engine"),
     ("compare", "validate", "report", "demo"),
     ("cli", "console", "flags"),
 )

@@ -61,6 +61,8 @@ def inspect_model(name: str, options: ModelOptions | None = None) -> ModelCard:
         tokenizer = load_tokenizer(source.folder, name, options)
         vocabulary = int(config.get_text_config().vocab_size)
         notes = _notes(tokenizer, source.folder, vocabulary, name)
+        if fault := _planted_card(source.folder).get("undertrained"):
+            notes = (*notes, f"Undertrained planted model: {fault}")
     return ModelCard(
         name=name,
         folder=str(source.folder),
@@ -125,14 +127,17 @@ def load(card: ModelCard, head: Literal["next-sentence"] | None = None) -> Model
 
 def sanity_text(card: ModelCard) -> str:
     """A text that the model should find likely: its own for a planted model (card.json), else plain English of ours."""
-    path = Path(card.folder) / "card.json"
-    if path.is_file():
-        text = json.loads(path.read_text(encoding="utf-8")).get("sanity_text")
-        if isinstance(text, list):
-            text = " ".join(text)
-        if isinstance(text, str) and text:
-            return text
-    return SANITY_TEXT
+    text = _planted_card(Path(card.folder)).get("sanity_text")
+    if isinstance(text, list):
+        text = " ".join(text)
+    return text if isinstance(text, str) and text else SANITY_TEXT
+
+
+def _planted_card(folder: Path) -> dict[str, Any]:
+    """What a planted model says of itself; empty for any other model."""
+    path = folder / "card.json"
+    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return found if isinstance(found, dict) else {}
 
 
 def choose_device(name: str) -> torch.device:

@@ -60,6 +60,7 @@ def build(
     dials: Sequence[float] = DIALS,
     seed: int = 0,
     steps: int | None = None,
+    keep_undertrained: bool = False,
     on_step: Callable[[int, int, str], None] | None = None,
 ) -> list[Path]:
     """Trains planted models and writes them to `output`/models, and the planted data sets to `output`/data.
@@ -72,6 +73,7 @@ def build(
         dials: gender dials, each between 0 and 1.
         seed: of corpus and training.
         steps: optimiser steps instead of the recipe's own number.
+        keep_undertrained: write also a model that did not learn what was planted; its card and every score of it say so.
         on_step: called with (steps done, steps in all models together, a text).
 
     Returns:
@@ -95,7 +97,8 @@ def build(
         name = f"{recipe.kind}-{float(dial.gender)}"
         follow = None if on_step is None else functools.partial(_forward, on_step, done, total, name)
         place = output / "models" / name
-        _atomically(place, functools.partial(publish.make, name, recipe, dial, seed, follow))
+        make = functools.partial(publish.make, (name, recipe, dial), seed, follow, check=not keep_undertrained)
+        _atomically(place, make)
         written.append(place)
         done += recipe.steps
     return written + items.write(output / "data")

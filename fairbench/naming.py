@@ -1,0 +1,39 @@
+"""How the folders and files of results are called: what was moved from its default stands in the name."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fairbench.files import digest
+from fairbench.measurement import MeasureOptions
+from fairbench.models.model import ModelCard
+from fairbench.plan import CONTEXTS, ScoreOptions
+from fairbench.scores import TaskInfo
+
+
+def folder_name(card: ModelCard) -> str:
+    """<name>-<8 hex of all that makes the model>: the name of a Hub or planted model, the last two parts of a folder's path."""
+    parts = Path(card.folder).resolve().parts[-2:] if Path(card.name).is_dir() else (card.name,)
+    slug = "".join(c if c.isalnum() or c in "._" else "-" for c in "-".join(parts)).strip("-")
+    return f"{slug}-{digest([card.identity, card.revision])[:8]}"
+
+
+def result_name(metric: str, moved: Mapping[str, Any]) -> str:
+    """<metric>.json; what was moved from its default is joined to the name after @."""
+    joined = ",".join(f"{name}={value}" for name, value in sorted(moved.items()))
+    return metric + (f"@{joined}" if joined else "") + ".json"
+
+
+def moved_options(options: ScoreOptions, task: TaskInfo) -> dict[str, Any]:
+    """The limit, the corpus and the measure options that are not the default."""
+    usual, given = dataclasses.asdict(MeasureOptions()), dataclasses.asdict(options.measure)
+    moved = {name: value for name, value in given.items() if value != usual[name]}
+    if task.contexts:
+        name = Path(options.corpus or "").name
+        moved["corpus"] = "".join(c if c.isalnum() or c in "._-" else "-" for c in name)
+        if options.contexts != CONTEXTS:
+            moved["contexts"] = options.contexts
+    return moved if options.limit is None else {**moved, "limit": f"{options.limit:g}"}
