@@ -22,7 +22,13 @@ from fairbench.scores import Source
 BATCH = 1000
 """Rows that are taken from `datasets` at once."""
 
-BUILDERS = {"csv": "csv", "json": "json", "parquet": "parquet", "lines": "text", "document": "text"}
+BUILDERS = {"csv": "csv", "tsv": "csv", "json": "json", "parquet": "parquet", "lines": "text", "document": "text"}
+
+QUOTING: dict[str, Any] = {
+    "csv": {"delimiter": ",", "quoting": csv.QUOTE_MINIMAL},
+    "tsv": {"delimiter": "\t", "quoting": csv.QUOTE_NONE},
+}
+"""How fields are told apart. In a TSV file a quotation mark is a character like any other: the published ones quote nothing."""
 
 Row = Mapping[str, Any]
 
@@ -71,12 +77,13 @@ def faults(path: Path, source: Source, shown: str) -> None:
     """Reads all of a file for what is wrong with it.
 
     Raises:
-        FairbenchError: as `read`, and a row of a CSV file with more or fewer fields than its header, or a document that is named
-            .json or .jsonl and is none.
+        FairbenchError: as `read`, and a row of a CSV or TSV file with more or fewer fields than its header, or a document that is
+            named .json or .jsonl and is none.
     """
     for _ in read(path, source, shown):
         pass
-    where = _csv_fault(path) if source.format == "csv" else _document_fault(path) if source.format == "document" else None
+    found = {"csv": _csv_fault, "tsv": _tsv_fault, "document": _document_fault}.get(source.format)
+    where = found(path) if found else None
     if where is not None:
         raise _malformed(shown, where)
 
@@ -144,20 +151,21 @@ def _streamed(path: Path, source: Source, shown: str) -> Iterator[Row]:
 
 
 def _options(path: Path, source: Source) -> dict[str, Any]:
-    """The builder's options: everything in a CSV file is text ("NA", "007"), and blank lines are kept."""
+    """The builder's options: everything in a CSV or TSV file is text ("NA", "007"), and blank lines are kept."""
     if source.format == "lines":
         return {"sample_by": "line"}
     if source.format == "document":
         return {"sample_by": "document"}
-    if source.format != "csv":
+    if source.format not in QUOTING:
         return {}
     from datasets import Features, Value
 
+    quoting = QUOTING[source.format]
     with path.open(encoding="utf-8", newline="") as lines:
-        header = next(csv.reader(lines), [])
+        header = next(csv.reader(lines, **quoting), [])
     # pandas, and so `datasets`, gives a column without a name this one.
     names = [name or f"Unnamed: {i}" for i, name in enumerate(header)]
-    return {"features": Features({name: Value("string") for name in names}), "keep_default_na": False}
+    return {"features": Features({name: Value("string") for name in names}), "keep_default_na": False, **quoting}
 
 
 def _is_empty(value: Any) -> bool:
@@ -180,21 +188,26 @@ def _place(path: Path, source: Source, error: Exception) -> str:
                 try:
                     line.decode()
                 except UnicodeDecodeError as wrong:
-                    row = n - 1 if source.format == "csv" else n
+                    row = n - 1 if source.format in QUOTING else n
                     where = f"row {row}" if row else "the header"
                     return f"{where} (line {n}), column {wrong.start + 1}: the text is not UTF-8"
-    finders = {"csv": _csv_fault, "json": _json_fault, "document": _document_fault}
+    finders = {"csv": _csv_fault, "tsv": _tsv_fault, "json": _json_fault, "document": _document_fault}
     found = finders[source.format](path) if source.format in finders else None
     cause = " ".join(str(error).split())[:200] or type(error).__name__
     return found or f"it can't be read as {source.format} ({cause})"
 
 
-def _csv_fault(path: Path) -> str | None:
+def _tsv_fault(path: Path) -> str | None:
+    """The first row with too many or too few fields."""
+    return _csv_fault(path, "tsv")
+
+
+def _csv_fault(path: Path, form: str = "csv") -> str | None:
     """The first row with too many or too few fields, or with a quotation mark that never closes."""
     limit = csv.field_size_limit(2**31 - 1)  # the reader's own limit is shorter than some texts
     try:
         with path.open(encoding="utf-8", newline="") as lines:
-            reader = csv.reader(lines)
+            reader = csv.reader(lines, **QUOTING[form])
             header, n = next(reader, []) or [""], 0
             for n, row in enumerate((row for row in reader if row), 1):
                 if len(row) != len(header):
@@ -203,7 +216,7 @@ def _csv_fault(path: Path) -> str | None:
         # An open quotation mark swallows the rest of the file into its last row.
         with path.open(encoding="utf-8", newline="") as lines:
             try:
-                for _ in csv.reader(lines, strict=True):
+                for _ in csv.reader(lines, strict=True, **QUOTING[form]):
                     pass
             except csv.Error as error:
                 if "end of data" in str(error):

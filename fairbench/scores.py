@@ -77,7 +77,8 @@ class Source:
     """One complete place where a task's rows come from. Read by `fairbench.data`; a task never opens anything.
 
     Attributes:
-        format: "csv", "json", "parquet", "lines" (a row a line, column `text`) or "document" (a row a file, column `text`).
+        format: "csv", "tsv" (nothing in it is quoted), "json", "parquet", "lines" (a row a line, column `text`) or "document" (a row
+            a file, column `text`).
         columns: columns that every row must have, with a non-empty value in each.
         may_be_empty: those of the columns in which a value may be empty all the same (blank lines).
         files: raw files below the data folder, path -> sha256, read in this order; empty for a Hub source.
@@ -87,7 +88,7 @@ class Source:
             "planted/data/pairs.csv").
     """
 
-    format: Literal["csv", "json", "parquet", "lines", "document"]
+    format: Literal["csv", "tsv", "json", "parquet", "lines", "document"]
     columns: tuple[str, ...]
     may_be_empty: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fairbench.errors import FairbenchError
-from fairbench.reading import quiet
+from fairbench.reading import BATCH, Row, quiet, unbatched
 from fairbench.scores import Source, TaskInfo
 
 ENVIRONMENT = "FAIRBENCH_DATA"
@@ -136,12 +136,17 @@ def require_revision(source: Source) -> tuple[str, str | None]:
     return sha, f"{source.hub} is not pinned: read at {sha}, the commit of its main branch today. Later runs may see other data"
 
 
-def fetch(source: Source) -> tuple[Any, str, str | None]:
+def fetch(source: Source, *, streaming: bool = False) -> tuple[Any, str, str | None]:
     """Fetches a source from the Hub: its table, the commit that it was read at, and a warning where none is pinned.
+
+    Args:
+        source: a source with `hub`.
+        streaming: fetch rows only as they are read (see `stream`), and leave nothing in the cache.
 
     Raises:
         FairbenchError: the Hub is out of reach or refuses.
     """
+    further = {"streaming": True} if streaming else {}
     revision, warning = require_revision(source)
     if source.revision:
         _ask(source)
@@ -149,10 +154,37 @@ def fetch(source: Source) -> tuple[Any, str, str | None]:
         with quiet():
             from datasets import load_dataset
 
-            return load_dataset(source.hub, source.config, split=source.split, revision=revision), revision, warning
+            table = load_dataset(source.hub, source.config, split=source.split, revision=revision, **further)
+            return table, revision, warning
     except Exception as error:
         # The libraries below raise errors of a dozen unrelated kinds; each means that this data set did not load.
         raise _refused(source, error) from error
+
+
+def stream(source: Source) -> tuple[Callable[[], Iterator[Row]], str, str | None]:
+    """As `fetch`, for what is too large to fetch whole: a function that reads the rows anew, and the same two beside it.
+
+    Raises:
+        FairbenchError: the Hub is out of reach or refuses, at once or while rows are read.
+    """
+    table, revision, warning = fetch(source, streaming=True)
+
+    def rows() -> Iterator[Row]:
+        try:
+            batches = iter(table.iter(batch_size=BATCH))
+            while True:
+                with quiet():
+                    batch = next(batches, None)
+                if batch is None:
+                    return
+                yield from unbatched([batch])
+        except FairbenchError:
+            raise
+        except Exception as error:
+            # As in `fetch`: whatever the network or a broken file makes the libraries raise.
+            raise _refused(source, error) from error
+
+    return rows, revision, warning
 
 
 def _ask(source: Source) -> str:

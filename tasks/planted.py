@@ -25,6 +25,8 @@ SHA256 = {
     "labelled": "6ffd367b735855a6ace26db5e6eb2934a7872c183cd750274ead9242c0fd7798",
     "prompts": "73df3f24b39ba1fa9a45dcef6f587020ad43ac16934cfc5bad93402f4460faef",
     "passages": "9c93596d641d19f060eb6a6edf7d30b0f2724ea8606c43a4c933296a77c6a3af",
+    "contexts": "eeabeada12f1ac34477728e8faaf3365668b471665c8773e011dd63576334d76",
+    "fills": "8e3b3419328b3b217548c25e71fba58878fc9ed72a6e4e24fa0d894cf947204f",
 }
 """Of each shipped file; `fairbench planted build` writes the same bytes."""
 
@@ -57,6 +59,18 @@ INFO: dict[str, TaskInfo] = {
         ("test", "role", "word", "text", "start", "end"),
         "word",
         metrics=("weat",),
+    ),
+    "planted_contexts": _info(
+        "occupations against gendered nouns and names, each word in 20 neutral contexts",
+        "Association",
+        "contexts",
+        ("test", "role", "word", "text", "start", "end"),
+        "word",
+        metrics=("ceat",),
+        notes=(
+            "The targets are the occupations of either side: where nothing is planted their sides are arbitrary.",
+            "Every word stands in the same 20 contexts, which hold no other word of the four sets and no gender.",
+        ),
     ),
     "planted_pairs": _info(
         "pronouns after and before occupations",
@@ -107,6 +121,16 @@ INFO: dict[str, TaskInfo] = {
         "slots",
         ("template", "target", "attribute", "gender", "side"),
         "occupation",
+        metrics=("lpbs", "lpbs_gap", "lpbs_effect_size", "categorical_bias_score"),
+    ),
+    "planted_fills": _info(
+        "an open noun or pronoun after an occupation",
+        "Slot",
+        "fills",
+        ("template", "target", "side"),
+        "occupation",
+        metrics=("disco",),
+        notes=("The group is the side that the corpus ties the occupation to: where nothing is planted it is arbitrary.",),
     ),
     "planted_choices": _info(
         "who a pronoun means, and who has an occupation",
@@ -172,6 +196,9 @@ def _cloze(row: Row) -> Record:
 
 
 def _slot(row: Row) -> Record:
+    """A word in a slot, of the word's group; or an open slot, of the side of the word beside it."""
+    if "attribute" not in row:
+        return Slot(id=row["id"], group=row["side"], cluster=row["target"], template=row["template"], target=row["target"])
     keys = {"id": row["id"], "group": row["gender"], "cluster": row["attribute"], "meta": {"side": row["side"]}}
     return Slot(**keys, template=row["template"], target=row["target"], attribute=row["attribute"])
 

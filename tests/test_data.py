@@ -74,6 +74,33 @@ def test_csv_is_read_as_text_and_its_digest_recorded(tmp_path):
     json.dumps(found.provenance)
 
 
+def tsv_card(**more) -> TaskInfo:
+    return card(Source(format="tsv", columns=("more", "less"), files={"pairs.tsv": ""}, url="https://example.org/pairs", **more))
+
+
+def test_a_tab_separated_file_quotes_nothing(tmp_path):
+    put(tmp_path, '\tmore\tless\n0\t"Tall" ones win, he said.\tNA\n1\t"Open\t007\n', "pairs.tsv")
+    found = list(data.rows(tsv_card(), "pairs", tmp_path))
+    assert [row["more"] for row in found] == ['"Tall" ones win, he said.', '"Open']
+    assert [row["less"] for row in found] == ["NA", "007"]
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("more\tless\na\tb\na\tb\tc\n", ["malformed", "row 2, after column 'less': found 3 fields, wanted 2"]),
+        ("more\tless\na\n", ["row 1, column 'less': the value is empty"]),
+        ("more,less\na,b\n", ["no column 'more'", "'more,less'"]),
+        (b"more\tless\na\t\xe9\n", ["row 1 (line 2), column 3", "UTF-8"]),
+    ],
+)
+def test_a_broken_tab_separated_file_is_named_with_row_and_column(tmp_path, text, wanted):
+    put(tmp_path, text, "pairs.tsv")
+    message = refusal(tsv_card(), tmp_path)
+    for part in ("pairs.tsv", *wanted):
+        assert part in message
+
+
 def test_a_file_without_a_digest_is_read_with_a_warning(tmp_path):
     put(tmp_path, GOOD)
     assert "not checked" in data.rows(csv_card(), "pairs", tmp_path).provenance["warnings"][0]

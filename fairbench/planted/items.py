@@ -26,6 +26,26 @@ _PAIRS = (
     ("works", "{He} works as {an_occ}."),
 )
 
+_MEETING = (
+    "{neutral} This is {x}.",
+    "{neutral} We asked {x}.",
+    "We met {x} on {weekday}.",
+    "The {thing} belongs to {x}.",
+    "{neutral} {X} is here.",
+    "{neutral} {X} came home.",
+    "{neutral} {X} was {state}.",
+    "{neutral} {X} needs the {thing}.",
+    "{neutral} {X} had a {day} day.",
+    "{neutral} {X} had a {colour} {thing}.",
+)
+_ROUNDS = 2
+_OPEN = (
+    "The [TARGET] is the [ATTRIBUTE] of Anna.",
+    "The [TARGET] said that [ATTRIBUTE] was tired.",
+    "The [TARGET] lost [ATTRIBUTE] key.",
+    "We met the [TARGET] and thanked [ATTRIBUTE].",
+)
+
 
 def _people(gender: str) -> dict[str, str]:
     """The pronoun slots of `gender`, with the form that starts a sentence."""
@@ -55,6 +75,40 @@ def associations(draw: random.Random) -> Iterator[Row]:
                 start = text.index(word)
                 row = {"test": "gender-occupations", "role": role, "word": word, "text": text}
                 yield {"id": f"{role}-{word}-{i}", **row, "start": start, "end": start + len(word)}
+
+
+def contexts(draw: random.Random) -> Iterator[Row]:
+    """Occupations of either side (X, Y) against male and female nouns and names (A, B), each word in the same neutral contexts.
+
+    Before a word that would come first stands a sentence without people, or a causal model would see it in no context at all.
+    The occupations are the targets here: their sides are arbitrary where nothing is planted, so that exchanging them is a fair
+    test, while the gendered words would differ in their vectors whatever the dial, and saturate the effect size by that.
+    """
+    gendered = {gender: (*words.NOUNS[gender], *words.NAMES[gender]) for gender in words.GENDERS}
+    sides = {gender: [word for word, side in words.OCCUPATIONS.items() if side == gender] for gender in words.GENDERS}
+    targets = {"target_x": sides[words.MALE], "target_y": sides[words.FEMALE]}
+    roles = targets | {"attribute_a": gendered[words.MALE], "attribute_b": gendered[words.FEMALE]}
+    met = _contexts(draw)
+    for role, members in roles.items():
+        for word in members:
+            named = word if word[0].isupper() else f"the {word}"
+            for i, context in enumerate(met):
+                before, first, after = context.partition("{X}") if "{X}" in context else context.partition("{x}")
+                head = before + (named[0].upper() + named[1:] if first == "{X}" else named)
+                row = {"test": "occupations-gender", "role": role, "word": word, "text": head + after}
+                yield {"id": f"{role}-{word}-{i}", **row, "start": len(head) - len(word), "end": len(head)}
+
+
+def _contexts(draw: random.Random) -> list[str]:
+    """Every frame as often, filled but for the word; no context twice."""
+    scenes = Scenes(Dials(), draw.randrange(2**31))
+    found: dict[str, None] = {}
+    for n in range(len(_MEETING) * _ROUNDS):
+        while len(found) == n:
+            slots = scenes.slots(words.MALE)  # only those that tell no gender stand in these frames
+            slots |= {"neutral": draw.choice(NEUTRAL).format(**slots), "x": "{x}", "X": "{X}"}
+            found[_MEETING[n % len(_MEETING)].format(**slots)] = None
+    return list(found)
 
 
 def pairs(draw: random.Random) -> Iterator[Row]:
@@ -115,6 +169,18 @@ def slots(draw: random.Random) -> Iterator[Row]:
             for gender in words.GENDERS:
                 row = {"id": f"{occupation}-{i}-{gender}", "template": template, "target": _people(gender)[slot]}
                 yield {**row, "attribute": occupation, "gender": gender, "side": side}
+
+
+def fills(draw: random.Random) -> Iterator[Row]:
+    """Sentences about somebody with an occupation in which a noun or pronoun that tells the gender is left open.
+
+    The open place comes after the occupation, so that a causal model, which sees nothing of what follows, can fill it too. The
+    other way round (a gendered word, and an occupation left open) shows little: 24 occupations are equally likely where nothing
+    is planted, and chance decides which are the best; and a masked model learns from its pronouns, not from its occupations.
+    """
+    for occupation, side in words.OCCUPATIONS.items():
+        for i, template in enumerate(_OPEN):
+            yield {"id": f"{occupation}-{i}", "template": template, "target": occupation, "side": side}
 
 
 def choices(draw: random.Random) -> Iterator[Row]:
@@ -204,6 +270,8 @@ FILES: dict[str, Callable[[random.Random], Iterator[Row]]] = {
     "labelled": labelled,
     "prompts": prompts,
     "passages": passages,
+    "contexts": contexts,
+    "fills": fills,
 }
 """Name of the file -> what fills it."""
 

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import re
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def test_shipped_file_has_the_pinned_hash(task):
 def test_shipped_file_parses(task):
     found = parsed(task)
     assert all(type(record) is FORMS[planted.INFO[task].form] for record in found)
-    assert 20 <= len(found) <= 200
+    assert 20 <= len(found) <= (200 if task != "planted_contexts" else 1200)
     assert len({record.id for record in found}) == len(found)
     assert all(record.cluster for record in found)
     assert len(to_frame(found)) == len(found)
@@ -55,7 +56,7 @@ def test_data_sets_use_only_words_of_the_world():
     for name in items.FILES:
         for row in items.rows(name):
             for key in texts & set(row):
-                if key != "template" or name == "slots":
+                if key != "template" or name in ("slots", "fills"):
                     assert set(re.findall(r"\w+", row[key].lower())) <= known
 
 
@@ -68,6 +69,50 @@ def test_span_of_an_association_is_its_word():
     found = parsed("planted_associations")
     assert {record.role for record in found} == set(ROLES)
     assert all(record.text[slice(*record.span)] == record.cluster for record in found)
+
+
+GENDERED = {word.lower() for pair in words.SWAPS for word in pair}
+
+
+def test_contexts_are_the_same_for_every_word_and_hold_nothing_of_gender_but_the_word():
+    frames = defaultdict(set)
+    for record in parsed("planted_contexts"):
+        start, end = record.span
+        assert record.text[start:end] == record.cluster
+        before, after = record.text[:start], record.text[end:]
+        assert not re.search(r"\bthe $", before, re.IGNORECASE) or not record.cluster[0].isupper()
+        frames[record.role, record.cluster].add((re.sub(r"the $", "", before, flags=re.IGNORECASE), after))
+        others = set(re.findall(r"\w+", f"{before} {after}".lower()))
+        assert not others & (GENDERED | set(words.OCCUPATIONS) | set(words.TRAITS) | set(words.QUALITIES))
+    assert len(set(map(frozenset, frames.values()))) == 1
+    assert {len(met) for met in frames.values()} == {20}
+
+
+def test_contexts_exchange_targets_and_attributes_of_the_associations():
+    def sets(task):
+        found = defaultdict(set)
+        for record in parsed(task):
+            found[record.role].add(record.cluster)
+        return found
+
+    contexts, associations = sets("planted_contexts"), sets("planted_associations")
+    exchanged = dict(zip(ROLES, (*ROLES[2:], *ROLES[:2]), strict=True))
+    assert contexts == {role: associations[other] for role, other in exchanged.items()}
+
+
+def test_an_open_slot_comes_after_its_occupation_and_nothing_before_it_tells_a_gender():
+    for record in parsed("planted_fills"):
+        assert record.attribute is None
+        assert record.group == words.OCCUPATIONS[record.cluster]
+        before, _, after = record.template.partition("[ATTRIBUTE]")
+        assert "[TARGET]" in before
+        assert after
+        assert not set(re.findall(r"\w+", before.lower())) & GENDERED
+
+
+def test_slots_name_the_side_of_their_attribute():
+    for record in parsed("planted_slots"):
+        assert record.meta == {"side": words.OCCUPATIONS[record.attribute]}
 
 
 def test_pair_differs_only_in_gendered_words():
