@@ -14,14 +14,14 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fairbench.errors import FairbenchError, Undefined, did_you_mean
+from fairbench.association import stimuli, unequal
+from fairbench.errors import Undefined
 from fairbench.records import ROLES
 from fairbench.scores import MetricInfo, PValue
 from fairbench.stats import EXACT_LIMIT, Floats, Indices, partition_p, partitions, resampling_units
@@ -45,10 +45,12 @@ WEAT = MetricInfo(
     unit="cluster",
     p_value="own",
     by_group=False,
+    leave_one_out=True,
     threats=(
         "A single d is weak evidence: word sets are small and d is noisy even where nothing is planted.",
         "Overstates association and depends on word frequency and on the choice of words (Ethayarajh et al. 2019).",
-        "d is not comparable across models or with ddof 0; |d| < 2 holds for sets of equal size only.",
+        "d is not comparable across models or with ddof 0; |d| < 2 holds for sets of equal size only. Sets that are unequal in "
+        "rows and in words have no value.",
         "The permutation test keeps the attributes: targets that lie in two tight clusters (as gendered words do) reject by any "
         "chance tilt of the attributes, also where nothing was planted. The interval resamples attributes too: read it first.",
         "Sees nothing between word sets that never share contexts; never judge a mitigation by it alone.",
@@ -67,7 +69,8 @@ INFO = {
         threats=(
             *WEAT.threats,
             "The published p permutes sentences, which share their word and are not exchangeable: it rejects about 29 % of true "
-            "nulls at a nominal 5 %. The headline p moves whole words; the published one stands beside it as p_published.",
+            "nulls at a nominal 5 % where a word's sentences agree (intraclass correlation .9, usual for SEAT), 19 % at .3. The "
+            "headline p moves whole words (5.5 %); the published one stands beside it as p_published.",
             "Not finding an association does not show that there is none.",
         ),
     ),
@@ -101,7 +104,7 @@ def weat(answers: pd.DataFrame, weights: Floats) -> Floats:
         (b,) effect sizes, 0 ideal, in (-2, 2) for sets of equal size; NaN where a draw leaves s no spread (sd < 1e-9).
 
     Raises:
-        Undefined: a set is empty, a vector has no length, or s has no spread.
+        Undefined: a set is empty, X and Y are unequal in both rows and words, a vector has no length, or s has no spread.
     """
     sets = _sets(answers)
     s = _association(sets, weights)  # (b, nX + nY)
@@ -133,10 +136,13 @@ def weat_significance(answers: pd.DataFrame, rng: np.random.Generator) -> PValue
     targets = np.concatenate([sets.x, sets.y])
     s = _association(sets, np.ones((1, len(answers))))[0]
     words = resampling_units(answers.iloc[targets]).of_row
-    in_x = np.arange(len(targets)) < len(sets.x)
-    p, exact = _partition_test(s, words, in_x, rng, two_sided=True)
-    published, _ = _partition_test(s, np.arange(len(s)), in_x, rng, two_sided=False)
-    how = "exact" if exact else f"{EXACT_LIMIT:,} sampled"
+    order = np.lexsort((s, answers["id"].astype(str).to_numpy()[targets], words))  # so that a sampled p is the same in any order
+    s, words, in_x = s[order], words[order], order < len(sets.x)
+    by_word = _permuted(s, words, in_x, rng)
+    # Where each word has one row, the partitions of the words are those of the rows.
+    by_row = by_word if len(set(words)) == len(words) else _permuted(s, np.arange(len(s)), in_x, rng)
+    how = "exact" if by_word[-1] else f"{EXACT_LIMIT:,} sampled"
+    p, published = partition_p(*by_word, two_sided=True), partition_p(*by_row, two_sided=False)
     return PValue(p, f"permutation of words, two-sided, {how}", published)
 
 
@@ -152,55 +158,35 @@ def weat_counts(answers: pd.DataFrame) -> dict[str, int]:
 seat_counts = weat_counts
 
 
-def _partition_test(s: Floats, words: Indices, in_x: Members, rng: np.random.Generator, two_sided: bool) -> tuple[float, bool]:
-    """Tests the difference of means between the rows in X and the others, when words change sides with all their rows."""
+def _permuted(s: Floats, words: Indices, in_x: Members, rng: np.random.Generator) -> tuple[float, Floats, bool]:
+    """The difference of means between the rows in X and the others: as seen, and with words changing sides with all their rows.
+
+    Returns:
+        the difference seen, the difference in each partition, and whether these are all partitions.
+    """
     _, codes = np.unique(words, return_inverse=True)
-    count = np.bincount(codes).astype(float)  # rows of each word
-    total = np.bincount(codes, weights=s)
+    rows_and_sums = np.column_stack([np.bincount(codes), np.bincount(codes, weights=s)])  # of each word
+    all_rows, all_sums = rows_and_sums.sum(axis=0)
     on_x = np.bincount(codes, weights=in_x) > 0
 
-    def gap(members: Floats) -> Floats:
-        rows, sums = members @ count, members @ total
-        difference: Floats = sums / rows - (total.sum() - sums) / (count.sum() - rows)
+    def gap(members: Members) -> Floats:
+        rows, sums = (members.astype(float) @ rows_and_sums).T
+        difference: Floats = sums / rows - (all_sums - sums) / (all_rows - rows)
         return difference
 
-    seen = float(gap(on_x[None, :].astype(float))[0])
-    chunks, exact = partitions(len(count), int(on_x.sum()), EXACT_LIMIT, rng)
-    permuted = np.concatenate([gap(members.astype(float)) for members in chunks])
-    return partition_p(seen, permuted, exact, two_sided), exact
+    chunks, exact = partitions(len(on_x), int(on_x.sum()), EXACT_LIMIT, rng)
+    return float(gap(on_x[None, :])[0]), np.concatenate([gap(members) for members in chunks]), exact
 
 
 def _sets(answers: pd.DataFrame) -> _Sets:
-    role = answers["role"].to_numpy()
-    for odd in sorted({str(r) for r in role} - set(ROLES)):
-        raise FairbenchError(f"Found the role {odd!r}.{did_you_mean(odd, ROLES)} Wanted one of {', '.join(ROLES)} in every row.")
-    tests: Sequence[str] = answers["test"].dropna().unique().tolist() if "test" in answers.columns else []
-    if len(tests) > 1:
-        raise FairbenchError(
-            f"The answers hold {len(tests)} tests ({', '.join(map(str, tests[:3]))} ...), and an effect size is defined for one. "
-            "Split them, a file a test."
-        )
-    rows = {name: np.flatnonzero(role == name) for name in ROLES}
-    empty = [name for name, found in rows.items() if not len(found)]
-    if empty:
-        raise Undefined(f"no stimulus is left in {' and '.join(empty)}")
-    if len(rows["target_x"]) + len(rows["target_y"]) < 3:
-        raise Undefined("fewer than three target stimuli: their spread has no meaning")
-    vectors = list(answers["vector"])
-    if not all(np.ndim(v) == 1 for v in vectors):
-        raise FairbenchError("Found a single number in the column 'vector'; wanted a list of numbers in every row.")
-    if len({len(v) for v in vectors}) > 1:
-        raise Undefined("the vectors differ in length: " + ", ".join(sorted({str(len(v)) for v in vectors})))
-    matrix = np.asarray(vectors, dtype=float)  # (n, D)
-    largest = np.abs(matrix).max(axis=1, keepdims=True)
-    matrix = np.divide(matrix, largest, out=np.zeros_like(matrix), where=largest > 0)  # lengths of huge vectors would overflow
-    length = np.linalg.norm(matrix, axis=1)
-    if not length.all():
-        raise Undefined(f"{int((length == 0).sum())} vectors have length zero, so their cosine has no value")
-    matrix = matrix / length[:, None]
-    x, y, a, b = (rows[name] for name in ROLES)
-    targets = matrix[np.concatenate([x, y])]
-    return _Sets(x, y, a, b, targets @ matrix[a].T, targets @ matrix[b].T)
+    found = stimuli(answers)
+    if len(found.x) != len(found.y):
+        units = resampling_units(answers).of_row
+        words = len(set(units[found.x])), len(set(units[found.y]))
+        if words[0] != words[1]:
+            raise unequal(words, found)
+    targets = found.vectors[np.concatenate([found.x, found.y])]
+    return _Sets(found.x, found.y, found.a, found.b, targets @ found.vectors[found.a].T, targets @ found.vectors[found.b].T)
 
 
 def _association(sets: _Sets, weights: Floats) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import functools
 import itertools
 import math
@@ -227,6 +228,26 @@ def test_beyond_the_limit_partitions_are_sampled_evenly():
     assert not exact and members.shape == (49_999, 20)
     assert (members.sum(axis=1) == 8).all()
     assert members.mean(axis=0) == pytest.approx(np.full(20, 0.4), abs=0.012)
+
+
+@pytest.mark.parametrize(("n", "n_x"), [(2, 1), (6, 3), (7, 2), (6, 6), (5, 0)])
+def test_sampled_partitions_are_all_equally_likely(n: int, n_x: int):
+    members = np.concatenate(list(stats._random_partitions(n, n_x, 30_000, np.random.default_rng(0))))
+    found = collections.Counter(tuple(np.flatnonzero(row)) for row in members)
+    ways = list(itertools.combinations(range(n), n_x))
+    assert set(found) == set(ways)
+    assert len(ways) == 1 or scipy_stats.chisquare([found[way] for way in ways]).pvalue > 0.001
+
+
+@pytest.mark.parametrize("n", [255, 256, 300])
+def test_partitions_of_many_units_keep_their_size(n: int):
+    chunks, exact = partitions(n, n // 2, 5_000, np.random.default_rng(1))
+    members = np.concatenate(list(chunks))
+    assert not exact and members.shape == (4_999, n)
+    assert (members.sum(axis=1) == n // 2).all()
+    assert members.mean(axis=0) == pytest.approx(np.full(n, (n // 2) / n), abs=0.035)
+    again = np.concatenate(list(partitions(n, n // 2, 5_000, np.random.default_rng(1))[0]))
+    assert (members == again).all()
 
 
 @pytest.mark.parametrize(

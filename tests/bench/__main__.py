@@ -1,4 +1,4 @@
-"""`make bench`: how fast the likelihood probe is, and how much memory it takes, beside what others do on the same machine."""
+"""`make bench`: how fast probes and association tests are, and how much memory they take, beside what others do here."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 import torch
 
-from tests.bench import causal, command, masked, memory
+from tests.bench import association, causal, command, masked, memory
 
 ROW = "{:<58} {:>9} {:>9} {:>7} {:>7} {:>9}  {}"
 
@@ -19,7 +19,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=5, help="turns of each comparison")
     parser.add_argument("--batch", type=int, default=32, help="the peer's batch size; ours is this x mean length in tokens")
     parser.add_argument("--limit", type=int, default=1508, help="pairs for the whole command")
-    parser.add_argument("--only", choices=["causal", "masked", "memory", "command"], help="one part")
+    parser.add_argument("--only", choices=["causal", "masked", "memory", "command", "association"], help="one part")
     options = parser.parse_args()
     torch.set_num_threads(1)
     good = True
@@ -39,7 +39,26 @@ def main() -> int:
         once, four = memory.peak(128), memory.peak(512)
         good &= four <= 1.05 * once
         print(f"peak memory: 128 pairs {once:.0f} MiB, 512 pairs {four:.0f} MiB (ratio {four / once:.3f}, asked: at most 1.05)")
+    if options.only in (None, "association"):
+        good &= show_association(association.compare(options.repeats))
     return 0 if good else 1
+
+
+def show_association(found: dict[str, float]) -> bool:
+    """Two lines: seconds of one core, and how many times as long plain loops take."""
+    fast = found["ceat_all"] < 2, found["weat"] < 0.1
+    agree = found["ceat_difference"] < 1e-9 and found["weat_difference"] < 0.03  # p of two samples of permutations
+    print(
+        f"CEAT, N = 10,000, 4 x 25 words x 100 contexts x 384: {found['ceat_all']:.2f} s of one core for value, details and "
+        f"both p ({found['ceat_permuting']:.2f} s of it permuting; value alone {found['ceat_value']:.2f} s, plain loop "
+        f"{found['ceat_ratio']:.0f} x that, |d| {found['ceat_difference']:.0e}), asked: under 2 s {'ok' if fast[0] else 'ABOVE'}"
+    )
+    print(
+        f"WEAT, 100,000 permutations of 2 x 25 words: {found['weat']:.3f} s of one core (plain loop "
+        f"{found['weat_ratio']:.0f} x that, |d| of p {found['weat_difference']:.3f}), asked: under 0.1 s "
+        f"{'ok' if fast[1] else 'ABOVE'}"
+    )
+    return all(fast) and agree
 
 
 def show(name: str, found: dict[str, float], asked: float) -> bool:

@@ -37,7 +37,7 @@ def table(sets: dict[str, Sequence[Sequence[float]]], words: dict[str, Sequence[
     return pd.DataFrame(rows)
 
 
-def random_table(seed: int, sizes: Sequence[int] = (4, 5, 3, 4), width: int = 6) -> pd.DataFrame:
+def random_table(seed: int, sizes: Sequence[int] = (4, 4, 3, 5), width: int = 6) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     return table({role: rng.normal(size=(size, width)).tolist() for role, size in zip(ROLES, sizes, strict=True)})
 
@@ -168,13 +168,25 @@ def test_swapping_a_pair_of_sets_flips_the_sign(swap: dict[str, str]):
     [
         (GOLDEN | {"target_x": []}, "target_x"),
         (GOLDEN | {"attribute_b": []}, "attribute_b"),
+        ({"target_x": GOLDEN["target_x"], "attribute_a": [[1, 0]]}, "target_y and attribute_b"),
+        (GOLDEN | {"target_x": [[1, 0], [0.8, 0.2]]}, "target_x has 2 words in 2 rows and target_y 3 words in 3 rows"),
         (GOLDEN | {"target_x": [[1, 0]], "target_y": [[1, 0]]}, "fewer than three"),
         (GOLDEN | {"target_x": [[1, 1], [2, 2]], "target_y": [[3, 3], [1, 1]]}, "same association"),
         (GOLDEN | {"target_x": [[1, 0], [0, 0]]}, "length zero"),
         (GOLDEN | {"attribute_a": [[0, 0]]}, "length zero"),
         (GOLDEN | {"target_x": [[1, 0, 0], [1, 0]]}, "differ in length"),
     ],
-    ids=["empty X", "empty B", "two targets", "no spread", "zero target", "zero attribute", "ragged"],
+    ids=[
+        "empty X",
+        "empty B",
+        "a single group",
+        "unequal",
+        "two targets",
+        "no spread",
+        "zero target",
+        "zero attribute",
+        "ragged",
+    ],
 )
 def test_undefined_never_gives_a_number(sets: dict[str, list[list[float]]], reason: str):
     with pytest.raises(Undefined, match=reason):
@@ -201,14 +213,16 @@ def test_unusable_vectors_are_left_out_and_counted(bad: list[float] | None):
     assert score.counts == {"words_target_x": 3, "words_target_y": 3, "words_attribute_a": 2, "words_attribute_b": 2}
 
 
-@pytest.mark.parametrize("rows_of_word", [(1, 1, 1, 1), (2, 2, 2, 2), (1, 3, 2, 1)], ids=["words", "even", "uneven"])
+@pytest.mark.parametrize(
+    ("rows_of_x", "rows_of_y"),
+    [((1, 1, 1, 1), (1, 1, 1, 1)), ((2, 2, 2), (2, 2, 2)), ((1, 3, 2, 1), (2, 2, 1, 3)), ((1, 3, 2, 1), (2, 3, 2))],
+    ids=["words", "even", "unequal rows", "unequal words"],
+)
 @pytest.mark.parametrize("seed", range(3))
-def test_exact_tests_equal_enumeration(seed: int, rows_of_word: tuple[int, ...]):
+def test_exact_tests_equal_enumeration(seed: int, rows_of_x: tuple[int, ...], rows_of_y: tuple[int, ...]):
     rng = np.random.default_rng(seed)
-    names = {
-        role: [f"{role}-{w}" for w, count in enumerate(rows_of_word[: 3 if role == "target_y" else 4]) for _ in range(count)]
-        for role in ROLES
-    }
+    rows = {"target_x": rows_of_x, "target_y": rows_of_y, "attribute_a": (1, 1), "attribute_b": (2, 1)}
+    names = {role: [f"{role}-{w}" for w, count in enumerate(counts) for _ in range(count)] for role, counts in rows.items()}
     answers = table({role: rng.normal(size=(len(names[role]), 4)).tolist() for role in ROLES}, names)
     s = associations(answers)
     pooled, n_x = s["target_x"] + s["target_y"], len(s["target_x"])
@@ -243,22 +257,6 @@ def test_a_sampled_p_is_near_the_exact_one(monkeypatch: pytest.MonkeyPatch):
     assert sampled.value * limit == pytest.approx(round(sampled.value * limit))  # (1 + hits) / (1 + limit - 1)
 
 
-def test_words_keep_their_level_where_sentences_do_not(monkeypatch: pytest.MonkeyPatch):
-    # Sentences of a word share its vector; nothing distinguishes X from Y, so a p below .05 is a false alarm.
-    monkeypatch.setattr(module, "EXACT_LIMIT", 400)
-    rng = np.random.default_rng(7)
-    copies = {"target_x": 8, "target_y": 8, "attribute_a": 1, "attribute_b": 1}
-    names = {role: [f"{role}-{w}" for w in range(8) for _ in range(k)] for role, k in copies.items()}
-    headline = published = 0
-    for _ in range(200):
-        sets = {r: np.repeat(rng.normal(size=(8, 10)), k, axis=0) + 0.5 * rng.normal(size=(8 * k, 10)) for r, k in copies.items()}
-        p = significance(table(sets, names))
-        headline += p.value <= 0.05
-        published += p.published <= 0.05
-    assert 0.02 <= headline / 200 <= 0.09
-    assert published / 200 > 0.15
-
-
 def test_seat_is_weat_under_another_name():
     registry, answers = Registry(), random_table(5)
     first, second = (measure(registry.metric(name), answers, MeasureOptions(draws=100)) for name in ("weat", "seat"))
@@ -266,12 +264,47 @@ def test_seat_is_weat_under_another_name():
     assert "words" in str(first.p_method) and "published" not in str(first.p_method)
 
 
-def test_sets_of_unequal_size_may_exceed_two():
-    targets = {"target_x": [[1, 0]], "target_y": [[0.01 * i, 1.0] for i in range(9)]}
-    answers = table(targets | {"attribute_a": [[1, 0]], "attribute_b": [[0, 1]]})
+def test_sets_that_are_unequal_in_rows_only_may_exceed_two():
+    targets = {"target_x": [[1, 0], [1, 0.1]], "target_y": [[0.01 * i, 1.0] for i in range(18)]}
+    names = {"target_x": ["a", "b"], "target_y": ["c", "d"] * 9, "attribute_a": ["e"], "attribute_b": ["f"]}
+    answers = table(targets | {"attribute_a": [[1, 0]], "attribute_b": [[0, 1]]}, names)
     score = measure(Registry().metric("weat"), answers, MeasureOptions(draws=20))
     assert score.value == pytest.approx(effect_size(answers), abs=1e-12) and score.value > 2
     assert Registry().metric("weat").info.high == math.inf
+
+
+@pytest.mark.parametrize("name", ["weat", "seat"])
+def test_a_word_without_an_answer_leaves_unequal_sets_which_have_no_value(name: str):
+    answers = random_table(4)
+    answers.at[1, "vector"] = None
+    score = measure(Registry().metric(name), answers, MeasureOptions(draws=20))
+    assert score.value is None and score.interval is None and score.leave_one_out is None
+    assert "target_x has 3 words in 3 rows and target_y 4 words in 4 rows" in str(score.undefined)
+    assert "left_out" in str(score.undefined) and score.left_out == {"vector is missing or not finite": 1}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_range_without_one_word(seed: int):
+    rng = np.random.default_rng(seed)
+    names = {role: [f"{role}-{w}" for w in range(4) for _ in range(3)] for role in ROLES}
+    answers = table({role: rng.normal(size=(12, 5)).tolist() for role in ROLES}, names)
+    without = {word: effect_size(answers[answers.cluster != word]) for word in answers.cluster.unique()}
+    low, high = min(without, key=without.__getitem__), max(without, key=without.__getitem__)
+    found = measure(Registry().metric("seat"), answers, MeasureOptions(draws=20)).leave_one_out
+    assert found and found.units == 16
+    assert (found.low_without, found.high_without) == (low, high)
+    assert (found.low, found.high) == pytest.approx((without[low], without[high]), abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_sampled_p_does_not_depend_on_the_order_of_rows(seed: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "EXACT_LIMIT", 60)
+    rng = np.random.default_rng(seed)
+    names = {role: [f"{role}-{w}" for w in range(4) for _ in range(3)] for role in ROLES}
+    answers = table({role: rng.normal(size=(12, 5)).tolist() for role in ROLES}, names)
+    mixed = answers.iloc[rng.permutation(len(answers))]
+    assert "sampled" in significance(answers).method
+    assert significance(mixed) == significance(answers)
 
 
 @pytest.mark.parametrize("factor", [1e-200, 1e200])
