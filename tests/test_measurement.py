@@ -250,3 +250,71 @@ def test_options_change_what_they_say_and_nothing_else(crows: Metric):
     again, other = (measure(crows, answers, MeasureOptions(draws=300, seed=s)) for s in (1, 2))
     assert first == again
     assert other.value == first.value and other.stderr != first.stderr
+
+
+def sentences(n: int = 30, **columns: object) -> pd.DataFrame:
+    """Answers with their sentences: every third pair has two spaces on one side."""
+    less = [f"She owns mill {i}." if i % 3 else f"She owns  mill {i}." for i in range(n)]
+    return pairs(n, more=[f"He owns mill {i}." for i in range(n)], less=less, **columns)
+
+
+def test_clean_is_the_score_of_the_records_that_no_rule_flags(crows: Metric):
+    answers = sentences(id=[f"r{i}" for i in range(30)], group=["a", "b"] * 15, cluster=["p", "q", None] * 10)
+    score = measure(crows, answers, QUICK)
+    flagged = np.arange(30) % 3 == 0
+    assert score.flags == {"punctuation_mismatch": 10}
+    assert (score.n, score.clean.n, score.clean.by_group) == (30, 20, {})
+    assert score.clean == dataclasses.replace(
+        measure(crows, answers[~flagged], QUICK), by_group={}, flags={}, clean=None
+    )  # the same but for what only the whole has
+    assert set(score.by_group) == {"a", "b"} and all(part.clean is None and part.flags == {} for part in score.by_group.values())
+    bare = measure(crows, answers.drop(columns=["more", "less"]), QUICK)
+    assert bare == dataclasses.replace(score, flags={}, clean=None)  # flags change nothing else
+
+
+def test_a_flagged_record_that_is_left_out_is_counted_in_both(crows: Metric):
+    answers = sentences(left_out=["no room", "no room", None] * 10)
+    score = measure(crows, answers, QUICK)
+    assert score.flags == {"punctuation_mismatch": 10}
+    assert (score.n, score.n_total, score.left_out) == (10, 30, {"no room": 20})
+    assert (score.clean.n, score.clean.n_total, score.clean.left_out) == (10, 20, {"no room": 10})
+
+
+def test_a_record_may_stand_under_several_rules(crows: Metric):
+    answers = sentences(4)
+    answers.loc[0, "less"] = "she  never owns mill 0."
+    score = measure(crows, answers, QUICK)
+    flags = {"casing_mismatch": 1, "negation_mismatch": 1, "punctuation_mismatch": 2, "unequal_edits": 1}
+    assert score.flags == flags and score.clean.n == 2
+
+
+def test_no_record_is_clean(crows: Metric):
+    answers = sentences()
+    score = measure(crows, answers.assign(less=answers["more"]), QUICK)
+    assert score.flags == {"no_change": 30} and score.value is not None
+    assert (score.clean.value, score.clean.n, score.clean.undefined) == (
+        None,
+        0,
+        "every record is flagged by a rule of pair quality",
+    )
+
+
+def test_every_record_is_clean(crows: Metric):
+    answers = sentences()
+    score = measure(crows, answers.assign(less=answers["less"].str.replace("  ", " ")), QUICK)
+    assert score.flags == {} and score.clean == dataclasses.replace(score, clean=None)
+
+
+@pytest.mark.parametrize("lost", ["less", "more"])
+def test_without_its_sentences_nothing_is_flagged(crows: Metric, lost: str):
+    answers = sentences()
+    for table in (answers.drop(columns=lost), answers.assign(**{lost: None})):
+        score = measure(crows, table, QUICK)
+        assert (score.flags, score.clean) == ({}, None) and score.value is not None
+
+
+def test_the_order_of_rows_changes_no_clean_score(crows: Metric):
+    answers = sentences(id=[f"r{i:02}" for i in range(30)])
+    answers.loc[[4, 5], ["more", "less"]] = ["He owns a mill.", "She owns a mill."]  # a duplicate: the first id is kept
+    first, second = (measure(crows, a, QUICK) for a in (answers, answers.sample(frac=1, random_state=0)))
+    assert first == second and first.flags == {"duplicate": 1, "punctuation_mismatch": 10}
