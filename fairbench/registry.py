@@ -205,13 +205,17 @@ class Registry:
         return found
 
 
+BY_NAME_ONLY = {"planted", "large"}
+"""Suites of their own, which no other suite and no choice by metric includes: models with a known bias, and hours of work."""
+
+
 def suites(registry: Registry) -> dict[str, list[str]]:
-    """Task names by suite: full (all but the planted sets), intrinsic and extrinsic (by kind of metric), and the cards' own."""
+    """Task names by suite: full (all but planted and large sets), intrinsic and extrinsic (by kind of metric), the cards' own."""
     kinds = {name: card.kind for name, card in registry.metrics().items()}
-    found: dict[str, list[str]] = {"quick": [], "intrinsic": [], "extrinsic": [], "full": [], "planted": []}
+    found: dict[str, list[str]] = {"quick": [], "intrinsic": [], "extrinsic": [], "full": [], "planted": [], "large": []}
     for name, info in registry.tasks().items():
         groups = set(info.suites)
-        if "planted" not in groups:
+        if not groups & BY_NAME_ONLY:
             groups |= {"full", *(kinds[m] for m in info.metrics if m in kinds)} - {"utility"}
         for suite in groups:
             found.setdefault(suite, []).append(name)

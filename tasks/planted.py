@@ -16,7 +16,7 @@ from fairbench.scores import Source, TaskInfo
 Row = Mapping[str, Any]
 
 SHA256 = {
-    "associations": "bc004f89f32bcceab5c75bd58f166908756d494700ba104aee998780df1d2c18",
+    "associations": "0c3a94db1c22af721ee2f2d682da92119f670cf847c4447975d98e4d2345a388",
     "pairs": "82ae6be22563b3aa8cb213df983cb510f57be03752e6e45000e18484c78e8644",
     "town_pairs": "28767d468977c525a9e0ab53fccf04af4a4b520503b459efd1151c8db6bb4ca6",
     "cloze": "598ba6a0afac52b431261258c169f70fcb906266db802123d1377693dba0e531",
@@ -27,6 +27,7 @@ SHA256 = {
     "passages": "9c93596d641d19f060eb6a6edf7d30b0f2724ea8606c43a4c933296a77c6a3af",
     "contexts": "eeabeada12f1ac34477728e8faaf3365668b471665c8773e011dd63576334d76",
     "fills": "8e3b3419328b3b217548c25e71fba58878fc9ed72a6e4e24fa0d894cf947204f",
+    "descriptions": "06d1249deb3e49856230b17edabf78b7e38c5294f253f313cf277dcdf78199f5",
 }
 """Of each shipped file; `fairbench planted build` writes the same bytes."""
 
@@ -53,12 +54,17 @@ _CROWS = ("crows_pairs", "crows_pairs_margin")
 
 INFO: dict[str, TaskInfo] = {
     "planted_associations": _info(
-        "gendered nouns and names against occupations",
+        "occupations against gendered nouns and names",
         "Association",
         "associations",
         ("test", "role", "word", "text", "start", "end"),
         "word",
         metrics=("weat",),
+        probe_options={"layer": "input"},
+        notes=(
+            "The targets are the occupations of either side: where nothing is planted their sides are arbitrary.",
+            "Read from the word embeddings, as WEAT was made for; at the last layer d follows the dial less closely.",
+        ),
     ),
     "planted_contexts": _info(
         "occupations against gendered nouns and names, each word in 20 neutral contexts",
@@ -160,6 +166,16 @@ INFO: dict[str, TaskInfo] = {
         groups=(),
         metrics=("perplexity", "word_perplexity", "bits_per_byte"),
     ),
+    "planted_descriptions": _info(
+        "gendered nouns said of occupations",
+        "Passage",
+        "descriptions",
+        ("text", "axis", "template", "descriptor", "noun"),
+        "descriptor",
+        groups=("male side", "female side"),
+        metrics=("likelihood_bias",),
+        notes=("HolisticBias's shape: the axes are the occupations of either side, the descriptors gendered nouns.",),
+    ),
 }
 
 
@@ -233,7 +249,10 @@ def _prompt(row: Row) -> Record:
 
 
 def _passage(row: Row) -> Record:
-    return Passage(id=row["id"], cluster=row["id"], text=row["text"])
+    if "descriptor" not in row:
+        return Passage(id=row["id"], cluster=row["id"], text=row["text"])
+    meta = {name: row[name] for name in ("axis", "template", "descriptor", "noun")}
+    return Passage(id=row["id"], group=row["axis"], cluster=row["descriptor"], text=row["text"], meta=meta)
 
 
 _PARSERS: dict[str, Callable[[Row], Record]] = {

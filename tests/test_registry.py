@@ -257,9 +257,11 @@ def test_suites_follow_from_kinds_and_cards():
     found, tasks, kinds = suites(registry), registry.tasks(), {n: c.kind for n, c in registry.metrics().items()}
     planted = {name for name, info in tasks.items() if "planted" in info.suites}
     assert set(found["planted"]) == planted
-    assert set(found["full"]) == set(tasks) - planted
+    large = {name for name, info in tasks.items() if "large" in info.suites}
+    assert set(found["large"]) == large
+    assert set(found["full"]) == set(tasks) - planted - large
     for kind in ("intrinsic", "extrinsic"):
-        assert set(found[kind]) == {n for n, i in tasks.items() if any(kinds[m] == kind for m in i.metrics)} - planted
+        assert set(found[kind]) == {n for n, i in tasks.items() if any(kinds[m] == kind for m in i.metrics)} - planted - large
     assert found["quick"] and all("quick" in tasks[name].suites for name in found["quick"])
     assert "utility" not in found
     assert all(len(names) == len(set(names)) for names in found.values())
