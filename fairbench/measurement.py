@@ -130,9 +130,10 @@ def measure(metric: Metric, answers: pd.DataFrame, options: MeasureOptions | Non
     """
     options = options or MeasureOptions()
     table = complete(answers, metric.info)
-    groups = {name: _whole(metric, part, options) for name, part in _by_group(metric, table, options)}
-    found, clean = _clean(metric, table, options)
-    return dataclasses.replace(_whole(metric, table, options), by_group=groups, flags=found, clean=clean)
+    groups = {name: measure_once(metric, part, options) for name, part in _by_group(metric, table, options)}
+    whole = measure_once(metric, table, options)
+    found, clean = _clean(metric, table, options, whole)
+    return dataclasses.replace(whole, by_group=groups, flags=found, clean=clean)
 
 
 def _by_group(metric: Metric, table: pd.DataFrame, options: MeasureOptions) -> list[tuple[str, pd.DataFrame]]:
@@ -141,20 +142,25 @@ def _by_group(metric: Metric, table: pd.DataFrame, options: MeasureOptions) -> l
     return [(str(name), table[table["group"] == name]) for name in names] if len(names) > 1 else []
 
 
-def _clean(metric: Metric, table: pd.DataFrame, options: MeasureOptions) -> tuple[dict[str, int], Score | None]:
+def _clean(
+    metric: Metric, table: pd.DataFrame, options: MeasureOptions, whole: Score
+) -> tuple[dict[str, int], Score | None]:
     """Flagged records by rule of pair quality, and the score over the others; nothing where the table holds no sentences."""
     found = flags(table, metric.info.reads)
     if found is None:
         return {}, None
     by_rule = Counter(rule for rules in found for rule in rules)
+    if not by_rule:
+        return {}, whole
     clean = table[[not rules for rules in found]]
-    score = _whole(metric, clean, options)
+    score = measure_once(metric, clean, options)
     if not len(clean):
         score = dataclasses.replace(score, undefined="every record is flagged by a rule of pair quality")
     return dict(sorted(by_rule.items())), score
 
 
-def _whole(metric: Metric, table: pd.DataFrame, options: MeasureOptions) -> Score:
+def measure_once(metric: Metric, table: pd.DataFrame, options: MeasureOptions) -> Score:
+    """The score of these rows as they are, which have every row key: without groups and without a clean score beside it."""
     used, left_out = usable(table, metric.info)
     return dataclasses.replace(_score(metric, used, options), left_out=left_out, n_total=_count(table, metric.info.unit))
 

@@ -16,6 +16,9 @@ from fairbench.quality_words import ADVANTAGED, DISADVANTAGED, NEITHER, Term, ki
 if TYPE_CHECKING:
     import pandas as pd
 
+VERSION = 1
+"""Raised when a rule changes, so that what was measured under the old ones is measured again."""
+
 RULES = {
     "article_mismatch": "a and an fit the next word on one side only",
     "casing_mismatch": "capitals differ in a word that stays or in the first one, or a group's name lacks its capital",

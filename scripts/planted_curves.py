@@ -30,18 +30,19 @@ SEEDS = (0, 1, 2)
 STEPS = {"causal": 3_200, "masked": 8_000}
 """Masked models at a quarter of the dial need more steps than the shipped ones before they have learnt it."""
 
-PAIRS, ASSOCIATIONS = ("planted_pairs",), ("planted_associations", "planted_contexts")
+PAIRS, CLOZES = ("planted_pairs",), ("planted_cloze", "planted_cloze_after")
+WORDS = ("planted_associations", "planted_contexts", "planted_slots", "planted_fills")
 VARIANTS: dict[str, list[tuple[tuple[str, ...], dict[str, str]]]] = {
     "causal": [
-        ((*PAIRS, *ASSOCIATIONS, "planted_cloze", "planted_cloze_after", "planted_slots", "planted_fills"), {}),
-        ((*PAIRS, "planted_cloze", "planted_cloze_after"), {"scorer": "mean"}),
+        ((*PAIRS, *CLOZES, *WORDS, "planted_descriptions"), {}),
+        ((*PAIRS, *CLOZES), {"scorer": "mean"}),
         (("planted_slots",), {"scorer": "sum"}),
-        (("planted_associations",), {"layer": "input"}),
+        (("planted_associations",), {"layer": "-1"}),
     ],
     "masked": [
-        ((*PAIRS, *ASSOCIATIONS, "planted_cloze", "planted_slots", "planted_fills"), {}),
+        ((*PAIRS, "planted_cloze", *WORDS), {}),
         *((PAIRS, {"scorer": scorer}) for scorer in ("pll", "pll-changed", "aul", "aula")),
-        (("planted_associations",), {"layer": "input"}),
+        (("planted_associations",), {"layer": "-1"}),
     ],
 }
 FALLS = ("stereoset_icat",)
@@ -53,7 +54,8 @@ def models(folder: Path, kind: str) -> Iterator[tuple[Path, dict[str, Any]]]:
     for seed in SEEDS:
         for dial in DIALS:
             name = f"{kind}-{dial}"
-            shipped = seed == 0 and name in library.names()
+            # The shipped masked models had fewer steps than these curves ask for.
+            shipped = seed == 0 and name in library.names() and library.card(name)["steps"] == STEPS[kind]
             place = library.folder(name) if shipped else folder / f"seed{seed}" / "models" / name
             if not (place / "card.json").is_file():
                 library.build(

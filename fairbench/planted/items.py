@@ -58,38 +58,38 @@ def _things(draw: random.Random) -> dict[str, str]:
     return {"state": draw.choice(words.STATES), "thing": draw.choice(words.THINGS)}
 
 
+def _roles() -> dict[str, tuple[str, ...]]:
+    """The sets of the planted association tests: occupations of either side (X, Y), male and female nouns and names (A, B).
+
+    The occupations are the targets: their sides are arbitrary where nothing is planted, so that exchanging them is a fair test,
+    while the gendered words would differ in their vectors whatever the dial, and saturate the effect size by that.
+    """
+    sides = {gender: tuple(word for word, side in words.OCCUPATIONS.items() if side == gender) for gender in words.GENDERS}
+    targets = {"target_x": sides[words.MALE], "target_y": sides[words.FEMALE]}
+    gendered = {gender: (*words.NOUNS[gender], *words.NAMES[gender]) for gender in words.GENDERS}
+    return targets | {"attribute_a": gendered[words.MALE], "attribute_b": gendered[words.FEMALE]}
+
+
 def associations(draw: random.Random) -> Iterator[Row]:
-    """Male and female nouns and names (X, Y) against occupations of either side (A, B), each in two neutral sentences."""
-    roles = {
-        "target_x": (*words.NOUNS[words.MALE], *words.NAMES[words.MALE]),
-        "target_y": (*words.NOUNS[words.FEMALE], *words.NAMES[words.FEMALE]),
-        "attribute_a": tuple(word for word, side in words.OCCUPATIONS.items() if side == words.MALE),
-        "attribute_b": tuple(word for word, side in words.OCCUPATIONS.items() if side == words.FEMALE),
-    }
-    for role, members in roles.items():
+    """The words of the planted association tests, each in two neutral sentences."""
+    for role, members in _roles().items():
         for word in members:
             named = word[0].isupper()
             for i, frame in enumerate(("This is {}.", "{} is here.")):
                 text = frame.format(word if named else f"the {word}")
                 text = text[0].upper() + text[1:]
                 start = text.index(word)
-                row = {"test": "gender-occupations", "role": role, "word": word, "text": text}
+                row = {"test": "occupations-gender", "role": role, "word": word, "text": text}
                 yield {"id": f"{role}-{word}-{i}", **row, "start": start, "end": start + len(word)}
 
 
 def contexts(draw: random.Random) -> Iterator[Row]:
-    """Occupations of either side (X, Y) against male and female nouns and names (A, B), each word in the same neutral contexts.
+    """The same words, each in the same twenty neutral contexts of the planted world.
 
     Before a word that would come first stands a sentence without people, or a causal model would see it in no context at all.
-    The occupations are the targets here: their sides are arbitrary where nothing is planted, so that exchanging them is a fair
-    test, while the gendered words would differ in their vectors whatever the dial, and saturate the effect size by that.
     """
-    gendered = {gender: (*words.NOUNS[gender], *words.NAMES[gender]) for gender in words.GENDERS}
-    sides = {gender: [word for word, side in words.OCCUPATIONS.items() if side == gender] for gender in words.GENDERS}
-    targets = {"target_x": sides[words.MALE], "target_y": sides[words.FEMALE]}
-    roles = targets | {"attribute_a": gendered[words.MALE], "attribute_b": gendered[words.FEMALE]}
     met = _contexts(draw)
-    for role, members in roles.items():
+    for role, members in _roles().items():
         for word in members:
             named = word if word[0].isupper() else f"the {word}"
             for i, context in enumerate(met):
@@ -260,6 +260,18 @@ def passages(draw: random.Random) -> Iterator[Row]:
         yield {"id": f"passage-{i}", "text": " ".join(texts)}
 
 
+def descriptions(draw: random.Random) -> Iterator[Row]:
+    """Gendered nouns (the descriptors) said of every occupation: two axes, the occupations of either side."""
+    for side in words.GENDERS:
+        occupations = [word for word, tied in words.OCCUPATIONS.items() if tied == side]
+        for i, frame in enumerate(("The {noun} works as {an_occ}.", "The {noun} is {an_occ}.")):
+            for noun in (*words.NOUNS[words.MALE], *words.NOUNS[words.FEMALE]):
+                for occupation in occupations:
+                    text = frame.format(noun=noun, an_occ=words.article(occupation))
+                    row = {"id": f"{noun}-{i}-{occupation}", "text": text, "axis": f"{side} side", "template": f"work{i}"}
+                    yield {**row, "descriptor": noun, "noun": occupation}
+
+
 FILES: dict[str, Callable[[random.Random], Iterator[Row]]] = {
     "associations": associations,
     "pairs": pairs,
@@ -270,6 +282,7 @@ FILES: dict[str, Callable[[random.Random], Iterator[Row]]] = {
     "labelled": labelled,
     "prompts": prompts,
     "passages": passages,
+    "descriptions": descriptions,
     "contexts": contexts,
     "fills": fills,
 }
