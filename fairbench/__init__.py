@@ -9,20 +9,21 @@ Nothing heavy is imported until it is used.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fairbench.errors import FairbenchError, Undefined
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
 
     from fairbench.scores import Score
     from fairbench.study import Run
+    from fairbench.sweeps import Sweep
 
-__all__ = ["FairbenchError", "Undefined", "__version__", "measure", "score"]
+__all__ = ["FairbenchError", "Undefined", "__version__", "measure", "score", "sweep"]
 
 
 def measure(
@@ -30,6 +31,7 @@ def measure(
     answers: pd.DataFrame | Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]] | str | Path,
     *,
     include_path: Sequence[str | Path] = (),
+    metric_options: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Score:
     """Scores an answers table, from fairbench or from elsewhere.
@@ -38,6 +40,7 @@ def measure(
         metric: name of a metric (`fairbench list metrics`).
         answers: a row an answer, with the columns that the metric's card names: a table, rows, columns, or a file's path.
         include_path: folders with further metrics.
+        metric_options: options of the metric's card by name (`fairbench describe` names them).
         **options: `level`, `draws`, `seed`, `by_group` of MeasureOptions.
 
     Returns:
@@ -64,6 +67,7 @@ def measure(
         answers = read_answers(Path(answers))
     table = answers if isinstance(answers, pd.DataFrame) else pd.DataFrame(answers)
     found = Registry([Path(p) for p in include_path]).metric(metric)
+    found = found.with_options(metric_options or {})
     return measure_with(found, table, _options(MeasureOptions, options))
 
 
@@ -73,8 +77,9 @@ def score(model: str, **options: Any) -> Run:
     Args:
         model: Hub id, folder, or planted:NAME.
         **options: as on the command line, with underscores: `suite`, `tasks`, `metrics` (lists), `limit`, `data_dir`,
-            `output_path`, `include_path`, `batch_size`; `scorer`, `pooling`, `layer`; `revision`, `dtype`, `device`,
-            `apply_chat_template`, `trust_remote_code`, `allow_pickle`; `level`, `draws`, `seed`.
+            `output_path`, `include_path`, `batch_size`; `scorer`, `pooling`, `layer` and `probe_options` (a mapping);
+            `metric_options` (a mapping), `corpus`, `contexts`; `revision`, `dtype`, `device`, `apply_chat_template`,
+            `trust_remote_code`, `allow_pickle`; `level`, `draws`, `seed`.
 
     Returns:
         The run: `.results`, `.to_frame()`, and what was skipped or failed, with reasons.
@@ -82,13 +87,47 @@ def score(model: str, **options: Any) -> Run:
     Raises:
         FairbenchError: the request can't be served.
     """
+    from fairbench.study import score as run
+
+    return run(model, _score_options(options))
+
+
+def sweep(model: str, axes: Sequence[str] | Mapping[str, Any], **options: Any) -> Sweep:
+    """Scores a model under every combination of choices that rest on no principle, and says how far each score moves.
+
+    Args:
+        model: Hub id, folder, or planted:NAME.
+        axes: names of axes (`pooling`, `layer`, `scorer`, `template`, `words`), each with all of its values; or a mapping of
+            names to values, None for all of them, of `words` the number of random halves.
+        **options: as of `score`; they make the default choice.
+
+    Returns:
+        The sweep: `.spreads` (each with `.outcomes` and `.summary()`), `.to_frame()`, and what was skipped or failed.
+
+    Raises:
+        FairbenchError: the request can't be served.
+    """
+    from fairbench.sweeps import sweep as run
+
+    given = axes if isinstance(axes, Mapping) else dict.fromkeys([axes] if isinstance(axes, str) else axes)
+    return run(model, _score_options(options), {axis: _values(values) for axis, values in given.items()})
+
+
+def _values(given: Any) -> tuple[str, ...]:
+    """The values of an axis as they stand on the command line."""
+    if given is None:
+        return ()
+    return tuple(str(v) for v in given) if isinstance(given, (list, tuple, range)) else (str(given),)
+
+
+def _score_options(options: dict[str, Any]) -> Any:
+    """The options of a run from names as on the command line."""
     from pathlib import Path
 
     from fairbench.measurement import MeasureOptions
     from fairbench.models.batching import parse_batch_size
     from fairbench.models.model import ModelOptions
     from fairbench.plan import ScoreOptions
-    from fairbench.study import score as run
 
     def taken(*names: str) -> dict[str, Any]:
         return {name: options.pop(name) for name in names if name in options}
@@ -97,7 +136,7 @@ def score(model: str, **options: Any) -> Run:
         "model": _options(ModelOptions, taken(*ModelOptions.__dataclass_fields__)),
         "measure": _options(MeasureOptions, taken(*MeasureOptions.__dataclass_fields__)),
         "batching": parse_batch_size(options.pop("batch_size", "auto")),
-        "probe": taken("scorer", "pooling", "layer"),
+        "probe": {**options.pop("probe_options", {}), **taken("scorer", "pooling", "layer")},
     }
     for name in ("tasks", "metrics", "include_path"):
         if name in options:
@@ -105,7 +144,7 @@ def score(model: str, **options: Any) -> Run:
     for name in ("data_dir", "output_path"):
         if options.get(name) is not None:
             options[name] = Path(options[name])
-    return run(model, _options(ScoreOptions, {**options, **parts}))
+    return _options(ScoreOptions, {**options, **parts})
 
 
 def _options(kind: type[Any], given: dict[str, Any]) -> Any:

@@ -6,21 +6,16 @@ Exit codes: 0 done; 1 a cell failed, the others finished and are saved; 2 the re
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from fairbench import flags
 from fairbench.errors import FairbenchError, did_you_mean
 from fairbench.registry import Registry, Task, suites
-from fairbench.scores import jsonable
-
-if TYPE_CHECKING:
-    from fairbench.plan import ScoreOptions
+from fairbench.score_command import score
 
 app = typer.Typer(
     name="fairbench",
@@ -73,75 +68,14 @@ def demo(
     )
 
 
-@app.command()
-def score(
-    model: flags.Model,
-    suite: flags.Suite = None,
-    tasks: flags.Names = None,
-    metrics: flags.Names = None,
-    limit: flags.Limit = None,
-    batch_size: flags.BatchSize = "auto",
-    device: flags.Device = "auto",
-    dtype: flags.Dtype = "float32",
-    revision: flags.Revision = None,
-    scorer: flags.Scorer = None,
-    pooling: flags.Pooling = None,
-    layer: flags.Layer = None,
-    apply_chat_template: flags.ChatTemplate = False,
-    trust_remote_code: flags.RemoteCode = False,
-    allow_pickle: flags.Pickle = False,
-    data_dir: flags.DataDir = None,
-    output_path: flags.OutputPath = Path("results"),
-    include_path: flags.Include = None,
-    seed: flags.Seed = 1234,
-    draws: flags.Draws = 10_000,
-    level: flags.Level = 0.95,
-    dry_run: flags.DryRun = False,
-    quiet: flags.Quiet = False,
-    as_json: flags.AsJson = False,
-) -> None:
-    """Score a model. The same command again takes up what is there."""
-    from fairbench import console
-    from fairbench.measurement import MeasureOptions
-    from fairbench.models.batching import parse_batch_size
-    from fairbench.models.model import ModelOptions
-    from fairbench.plan import ScoreOptions
-    from fairbench.study import score as run_score
-
-    loading = ModelOptions(
-        revision=revision, dtype=dtype, device=device, trust_remote_code=trust_remote_code,
-        allow_pickle=allow_pickle, apply_chat_template=apply_chat_template,
-    )  # fmt: skip
-    options = ScoreOptions(
-        suite=suite, tasks=_split(tasks), metrics=_split(metrics), limit=limit, data_dir=data_dir, output_path=output_path,
-        probe={"scorer": scorer, "pooling": pooling, "layer": layer}, model=loading,
-        measure=MeasureOptions(level=level, draws=draws, seed=seed), batching=parse_batch_size(batch_size),
-        include_path=tuple(include_path or ()),
-    )  # fmt: skip
-    if dry_run:
-        _print_plan(model, options, as_json)
-        return
-    try:
-        with console.progress_bars(quiet or as_json) as progress:
-            run = run_score(model, options, progress)
-    except KeyboardInterrupt:
-        console.err.print("Interrupted. What was answered is kept; the same command goes on from there.")
-        raise typer.Exit(130) from None
-    if as_json:
-        _print_json([r.as_dict() for r in run.results])
-    elif not quiet:
-        console.print_run(run)
-    for name, reason in run.failed.items():
-        if quiet or as_json:
-            console.err.print(f"FAILED {name}: {reason}", markup=False)
-    if run.failed:
-        raise typer.Exit(1)
+app.command()(score)
 
 
 @app.command()
 def measure(
     metric: Annotated[str, typer.Argument(help="Name of a metric.")],
     answers: Annotated[Path, typer.Argument(help="Answers: .parquet, .jsonl or .csv, a row an answer.")],
+    metric_options: flags.MetricOptions = None,
     include_path: flags.Include = None,
     seed: flags.Seed = 1234,
     draws: flags.Draws = 10_000,
@@ -154,10 +88,10 @@ def measure(
     from fairbench.measurement import MeasureOptions
     from fairbench.measurement import measure as measure_answers
 
-    found = Registry(include_path or ()).metric(metric)
+    found = Registry(include_path or ()).metric(metric).with_options(flags.settings(metric_options, "--metric-options"))
     result = measure_answers(found, read_answers(answers), MeasureOptions(level=level, draws=draws, seed=seed))
     if as_json:
-        _print_json({"metric": metric, "answers": str(answers), "score": result.as_dict()})
+        console.print_json({"metric": metric, "options": dict(found.options), "answers": str(answers), "score": result.as_dict()})
     else:
         console.print_score(metric, result)
 
@@ -169,6 +103,8 @@ def list_names(
     as_json: flags.AsJson = False,
 ) -> None:
     """List metrics, tasks, suites or planted models."""
+    from fairbench import console
+
     registry = Registry(include_path or ())
     rows: list[dict[str, Any]]
     if what == "metrics":
@@ -189,7 +125,7 @@ def list_names(
     else:
         known = ["metrics", "tasks", "suites", "planted"]
         raise FairbenchError(f"There is no list of {what!r}.{did_you_mean(what, known)} Wanted one of {', '.join(known)}.")
-    _print_rows(rows, as_json)
+    console.print_rows(rows, as_json)
 
 
 @app.command()
@@ -199,7 +135,7 @@ def describe(
     as_json: flags.AsJson = False,
 ) -> None:
     """The card of a metric or a task: what it measures, ideal, direction, known threats, source."""
-    from fairbench import console
+    from fairbench import cards, console
 
     registry = Registry(include_path or ())
     kind, _, bare = name.rpartition(":")
@@ -208,15 +144,18 @@ def describe(
     if bare not in metrics and bare not in tasks:
         hint = did_you_mean(bare, [*metrics, *tasks])
         raise FairbenchError(f"There is no metric or task {name!r}.{hint} `fairbench list metrics` and `list tasks` show all.")
-    cards = {k: c[bare] for k, c in (("metric", metrics), ("task", tasks)) if bare in c}
     if as_json:
-        _print_json({k: jsonable(dataclasses.asdict(c)) for k, c in cards.items()})
+        both = (("metric", metrics), ("task", tasks))
+        console.print_json({k: dataclasses.asdict(cards_of[bare]) for k, cards_of in both if bare in cards_of})
         return
     if bare in metrics:
         used_by = [t for t, info in registry.tasks().items() if bare in info.metrics]
-        console.print_fields(f"metric {bare}", console.metric_fields(metrics[bare], used_by))
+        probe = registry.probe(metrics[bare].probe)
+        console.print_fields(f"metric {bare}", cards.metric_fields(bare, metrics[bare], probe, used_by))
+    if bare in metrics and bare in tasks:
+        console.out.print()
     if bare in tasks:
-        console.print_fields(f"task {bare}", console.task_fields(tasks[bare]))
+        console.print_fields(f"task {bare}", cards.task_fields(bare, tasks[bare]))
 
 
 @data_app.command("status")
@@ -229,7 +168,7 @@ def data_status(
 
     places = status({name: task.info for name, task in _chosen_tasks(tasks, include_path).items()}, data_dir)
     if as_json:
-        _print_json([dataclasses.asdict(place) for place in places])
+        console.print_json([dataclasses.asdict(place) for place in places])
     else:
         console.print_places(places)
 
@@ -239,10 +178,11 @@ def data_check(
     tasks: flags.Names = None, data_dir: flags.DataDir = None, include_path: flags.Include = None, as_json: flags.AsJson = False
 ) -> None:
     """Read and parse the tasks' data in full and count their records. Exit code 1 where one is not whole."""
+    from fairbench import console
     from fairbench.data import check
 
     found = [check(t.info, name, t.records, data_dir) for name, t in _chosen_tasks(tasks, include_path).items()]
-    _print_rows(
+    console.print_rows(
         [{"task": c.task, "records": c.n, "from": c.provenance.get("kind"), "error": c.error or ""} for c in found], as_json
     )
     if any(c.error for c in found):
@@ -267,40 +207,13 @@ def planted_build(
     with console.progress_bars(quiet) as progress:
         folders = build(
             output_path,
-            kinds=_split(kinds),
-            dials=tuple(_number(d, "--dials") for d in _split(dials)),
+            kinds=flags.names(kinds),
+            dials=tuple(_number(d, "--dials") for d in flags.names(dials)),
             seed=seed,
             on_step=lambda done, total, what: progress(what, done, total),
         )
     for folder in folders:
         console.out.print(str(folder), markup=False)
-
-
-def _print_plan(model: str, options: ScoreOptions, as_json: bool) -> None:
-    """What would be asked and measured, and what can't be."""
-    from fairbench.plan import make_plan
-
-    plan = make_plan(model, options)
-    rows = [
-        {
-            "task": ask.task.name,
-            "probe": ask.probe,
-            "metrics": ", ".join(m.name for m in ask.metrics),
-            "options": _said(ask.options),
-        }
-        for ask in plan.asks
-    ]
-    _print_rows(
-        [*rows, *({"task": n, "probe": "-", "metrics": "skipped", "options": why} for n, why in plan.skipped.items())], as_json
-    )
-
-
-def _said(options: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in options.items() if value is not None)
-
-
-def _split(names: str | None) -> tuple[str, ...]:
-    return tuple(name.strip() for name in (names or "").split(",") if name.strip())
 
 
 def _number(text: str, flag: str) -> float:
@@ -312,20 +225,7 @@ def _number(text: str, flag: str) -> float:
 
 def _chosen_tasks(tasks: str | None, include: list[Path] | None) -> dict[str, Task]:
     registry = Registry(include or ())
-    return {name: registry.task(name) for name in _split(tasks) or registry.tasks()}
-
-
-def _print_json(content: Any) -> None:
-    sys.stdout.write(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def _print_rows(rows: Any, as_json: bool) -> None:
-    from fairbench import console
-
-    if as_json:
-        _print_json(jsonable(list(rows)))
-    else:
-        console.print_listing(rows)
+    return {name: registry.task(name) for name in flags.names(tasks) or registry.tasks()}
 
 
 def main() -> NoReturn:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from fairbench.errors import FairbenchError
+
 Model = Annotated[str, typer.Argument(help="Hub id, folder, or planted:NAME.")]
-Suite = Annotated[str | None, typer.Option(help="quick (default), intrinsic, extrinsic, full, planted.")]
+Suite = Annotated[str | None, typer.Option(help="quick (default), intrinsic, extrinsic, full, planted, large.")]
 Names = Annotated[str | None, typer.Option(help="Names, joined by commas.")]
 Limit = Annotated[float | None, typer.Option(help="First N records (or a share below 1) of each stratum of a task: for trials.")]
 BatchSize = Annotated[str, typer.Option("--batch-size", help="auto, or inputs a batch.")]
@@ -17,10 +20,28 @@ Dtype = Annotated[str, typer.Option(help="float32, bfloat16, float16, float64, o
 Revision = Annotated[str | None, typer.Option(help="Commit, branch or tag on the Hub.")]
 Scorer = Annotated[
     str | None,
-    typer.Option(help="How a sentence is scored. Causal: sum, mean. Masked: pll-shared, pll-changed, pll. Or stereoset."),
+    typer.Option(help="Causal: sum, mean. Masked: pll-shared, published, pll-changed, pll, aul, aula. Clozes: stereoset."),
 ]
 Pooling = Annotated[str | None, typer.Option(help="mean (default), first, last.")]
 Layer = Annotated[str | None, typer.Option(help="-1 (default, the last), 0 (the embeddings' output) ..., or input.")]
+ProbeOptions = Annotated[
+    str | None,
+    typer.Option("--probe-options", help="Further options of probes, name=value joined by commas; `describe` names them."),
+]
+MetricOptions = Annotated[
+    str | None,
+    typer.Option("--metric-options", help="Options of metrics, name=value joined by commas; `describe` names them."),
+]
+Corpus = Annotated[str | None, typer.Option(help="Text that words are met in (CEAT): files, a task of passages, or a Hub id.")]
+Contexts = Annotated[int, typer.Option(help="At most so many sentences a word, where there is a corpus.")]
+Sweep = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--sweep",
+        help="Score under every choice of pooling, layer, scorer, template or words: an axis, or axis=value,value; may repeat.",
+    ),
+]
+ByGroup = Annotated[bool, typer.Option("--by-group", help="Print each group's score too; they are saved in any case.")]
 ChatTemplate = Annotated[
     bool,
     typer.Option("--apply-chat-template", help="Score texts as replies in the model's chat format."),
@@ -39,3 +60,42 @@ Level = Annotated[float, typer.Option(min=0.5, max=0.9999, help="Confidence leve
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No bars and no tables.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else there.")]
+
+
+def names(text: str | None) -> tuple[str, ...]:
+    """Names joined by commas."""
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
+
+
+def settings(text: str | None, flag: str) -> dict[str, str]:
+    """Options written as name=value, joined by commas.
+
+    Raises:
+        FairbenchError: one of them has no name or no value, or stands twice.
+    """
+    found: dict[str, str] = {}
+    for part in names(text):
+        name, _, value = (piece.strip() for piece in part.partition("="))
+        if not name or not value:
+            raise FairbenchError(f"{flag}: found {part!r}, wanted name=value, and a comma between several of them.")
+        if name in found:
+            raise FairbenchError(f"{flag}: {name} is given twice, as {found[name]} and as {value}. Leave one out.")
+        found[name] = value
+    return found
+
+
+def axes(given: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """What is swept: each axis with its values, none where it is named alone.
+
+    Raises:
+        FairbenchError: an axis without a name, with = but no value, or given twice.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for text in given:
+        axis, equals, values = (piece.strip() for piece in text.partition("="))
+        if not axis or (equals and not names(values)):
+            raise FairbenchError(f"--sweep: found {text!r}, wanted an axis, or an axis with its values: --sweep layer=0,3,6.")
+        if axis in found:
+            raise FairbenchError(f"--sweep: {axis} is given twice. Write its values in one: --sweep {axis}=FIRST,SECOND.")
+        found[axis] = names(values)
+    return found

@@ -14,11 +14,15 @@ from fairbench.plan import CONTEXTS, ScoreOptions
 from fairbench.scores import TaskInfo
 
 
+def slug(name: str) -> str:
+    """A name fit for a file: the last two parts of a path that is there, else the whole name; signs become hyphens."""
+    parts = Path(name).expanduser().resolve().parts[-2:] if Path(name).expanduser().exists() else (name,)
+    return "".join(c if c.isalnum() or c in "._" else "-" for c in "-".join(parts)).strip("-")
+
+
 def folder_name(card: ModelCard) -> str:
     """<name>-<8 hex of all that makes the model>: the name of a Hub or planted model, the last two parts of a folder's path."""
-    parts = Path(card.folder).resolve().parts[-2:] if Path(card.name).is_dir() else (card.name,)
-    slug = "".join(c if c.isalnum() or c in "._" else "-" for c in "-".join(parts)).strip("-")
-    return f"{slug}-{digest([card.identity, card.revision])[:8]}"
+    return f"{slug(card.name)}-{digest([card.identity, card.revision])[:8]}"
 
 
 def result_name(metric: str, moved: Mapping[str, Any]) -> str:
@@ -32,8 +36,7 @@ def moved_options(options: ScoreOptions, task: TaskInfo) -> dict[str, Any]:
     usual, given = dataclasses.asdict(MeasureOptions()), dataclasses.asdict(options.measure)
     moved = {name: value for name, value in given.items() if value != usual[name]}
     if task.contexts:
-        name = Path(options.corpus or "").name
-        moved["corpus"] = "".join(c if c.isalnum() or c in "._-" else "-" for c in name)
+        moved["corpus"] = slug(options.corpus or "")
         if options.contexts != CONTEXTS:
             moved["contexts"] = options.contexts
     return moved if options.limit is None else {**moved, "limit": f"{options.limit:g}"}

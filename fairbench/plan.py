@@ -14,7 +14,10 @@ from fairbench.measurement import MeasureOptions, Metric
 from fairbench.models.batching import Batching
 from fairbench.models.loading import inspect_model
 from fairbench.models.model import ModelCard, ModelOptions
-from fairbench.registry import Registry, Task, suites
+from fairbench.registry import BY_NAME_ONLY, Registry, Task, suites
+
+PROBE_FLAGS = ("pooling", "layer", "scorer")
+"""Options of probes that have a flag of their own on the command line; the others are given by --probe-options."""
 
 CONTEXTS = 100
 """Sentences that a word is met in, where a task asks for contexts and the user names no other number."""
@@ -109,7 +112,7 @@ def make_plan(model: str, options: ScoreOptions) -> Plan:
                 )
                 continue
             try:
-                resolved, moved = _probe_options(registry, card, task, metric, options.probe)
+                resolved, moved = probe_options(registry, card, task, metric, options.probe)
             except FairbenchError as error:
                 if options.tasks or options.metrics:
                     raise
@@ -128,7 +131,7 @@ def make_plan(model: str, options: ScoreOptions) -> Plan:
     return Plan(card, tuple(asks.values()), skipped)
 
 
-def _probe_options(
+def probe_options(
     registry: Registry, card: ModelCard, task: Task, metric: Metric, asked: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """All options of the probe for this metric, and those of them that the user moved from the default."""
@@ -173,10 +176,11 @@ def _refuse_idle_options(registry: Registry, asks: Iterable[Ask], given: Mapping
     owned = {option for ask in asks for option in registry.probe(ask.probe).OPTIONS}
     idle = [name for name, value in given.items() if value is not None and name not in owned]
     if idle:
-        usable = ", ".join(f"--{name}" for name in sorted(owned & set(given)))
+        name, value = idle[0], given[idle[0]]
+        flag = f"--{name} {value}" if name in PROBE_FLAGS else f"--probe-options {name}={value}"
         raise FairbenchError(
-            f"--{idle[0]} {given[idle[0]]}: nothing that was asked for uses it. "
-            f"{f'It could use {usable}. ' if usable else ''}Leave it out or name other tasks."
+            f"{flag}: nothing that was asked for uses it.{did_you_mean(name, owned)} Its probe options are "
+            f"{', '.join(sorted(owned))}. Leave it out or name other tasks."
         )
 
 
@@ -184,7 +188,8 @@ def _suite(registry: Registry, suite: str | None, named: Sequence[Metric]) -> li
     """Tasks of a suite. With metrics named and no suite: every task that lists one of them."""
     if suite is None and named:
         wanted = {m.name for m in named}
-        chosen = [name for name, info in registry.tasks().items() if wanted & set(info.metrics) and "planted" not in info.suites]
+        cards = registry.tasks()
+        chosen = [name for name, info in cards.items() if wanted & set(info.metrics) and not BY_NAME_ONLY & set(info.suites)]
     else:
         known = suites(registry)
         chosen = known.get(suite or "quick", [])

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fairbench import __version__
+from fairbench import __version__, quality
 from fairbench.answers import AnswerStore
 from fairbench.asked import Asked, look_through
 from fairbench.data import rows
@@ -89,7 +89,7 @@ def score(model: str, options: ScoreOptions | None = None, progress: Progress | 
     plan = make_plan(model, options)
     require_writable(options.output_path)
     folder = options.output_path / folder_name(plan.card)
-    runner = _Runner(plan.card, folder, options, progress or (lambda what, done, total: None))
+    runner = Runner(plan.card, folder, options, progress or (lambda what, done, total: None))
     asked = runner.look_through(plan.asks)
     results: list[Result] = []
     for number, ask in enumerate(plan.asks):
@@ -98,11 +98,11 @@ def score(model: str, options: ScoreOptions | None = None, progress: Progress | 
             results += runner.run(ask, asked[ask.task.name])
     runner.progress("tasks", len(plan.asks), len(plan.asks))
     if results:
-        write_json(folder / "results.json", lm_eval_shape(_all_results(folder)))
+        write_summary(folder)
     return Run(plan.card, tuple(results), folder, {**plan.skipped, **runner.skipped}, runner.failed)
 
 
-class _Runner:
+class Runner:
     """Asks and measures one model's cells; the model is loaded when the first answer is missing. What fails is kept by name."""
 
     def __init__(self, card: ModelCard, folder: Path, options: ScoreOptions, progress: Progress) -> None:
@@ -182,6 +182,11 @@ class _Runner:
                 self.failed[f"{ask.task.name}/{metric.name}"] = _what(error)
         return results
 
+    def path(self, ask: Ask, metric: Metric) -> Path:
+        """Where the result of one metric lies."""
+        moved = {**ask.moved[metric.name], **moved_options(self.options, ask.task.info)}
+        return self.folder / ask.task.name / result_name(metric.name, moved)
+
     def _ask(self, ask: Ask, asked: Asked, store: AnswerStore) -> None:
         probe, done, number = self.registry.probe(ask.probe), 0, -1
         what = f"{ask.task.name} ({ask.probe})"
@@ -233,9 +238,8 @@ class _Runner:
             "n": asked.n, "n_total": asked.total, "records_sha256": asked.sha256,
         }  # fmt: skip
         how = [metric.name, metric.source_sha256, metric.options]
-        cell = digest([store.key, task, *how, measuring, SCHEMA, __version__])
-        moved = {**ask.moved[metric.name], **moved_options(options, info)}
-        path = self.folder / ask.task.name / result_name(metric.name, moved)
+        cell = digest([store.key, task, *how, measuring, quality.VERSION, SCHEMA, __version__])
+        path = self.path(ask, metric)
         found = _read_if_whole(path)
         if found is not None and found.run.get("cell") == cell:
             return found
@@ -262,6 +266,11 @@ class _Runner:
         )  # fmt: skip
         write_result(path, result)
         return result
+
+
+def write_summary(folder: Path) -> None:
+    """Writes results.json: every result of a model's folder in lm-evaluation-harness's shape."""
+    write_json(folder / "results.json", lm_eval_shape(_all_results(folder)))
 
 
 def versions() -> dict[str, str]:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from fairbench.cli import main
+
 COMMAND = [str(Path(sys.executable).parent / "fairbench")]
 MODEL = "planted:causal-1.0"
 
@@ -27,7 +29,11 @@ def run(*arguments: object, cwd: Path | None = None, **environment: str) -> subp
 
 def refused(*arguments: object, **keywords: object) -> str:
     """The error paragraph of a request that must be refused: exit code 2, one paragraph, no traceback."""
-    done = run(*arguments, **keywords)  # type: ignore[arg-type]
+    return paragraph(run(*arguments, **keywords))  # type: ignore[arg-type]
+
+
+def paragraph(done: subprocess.CompletedProcess[str]) -> str:
+    """One paragraph on standard error, code 2, nothing else."""
     assert done.returncode == 2, done.stderr
     assert done.stdout == ""
     text = done.stderr.strip()
@@ -151,3 +157,203 @@ def test_data_status_and_check_on_shipped_sets():
     assert rows[0]["state"] == "ready"
     rows = json.loads(run("data", "check", "--tasks", "planted_pairs,weat_6", "--json").stdout)
     assert [row["error"] for row in rows] == ["", ""] and rows[1]["records"] == 32
+
+
+SHORT = ("score", MODEL, "--tasks", "weat_6", "--draws", "0")
+
+
+class Inside:
+    """The command line in this process: a new one for every wrong flag would take a minute."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        self.capsys, self.monkeypatch = capsys, monkeypatch
+
+    def __call__(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        self.monkeypatch.setattr(sys, "argv", ["fairbench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        written = self.capsys.readouterr()
+        return subprocess.CompletedProcess(sys.argv, int(end.value.code or 0), written.out, written.err)
+
+    def refused(self, *arguments: object) -> str:
+        """The error paragraph of a request that must be refused."""
+        return paragraph(self(*arguments))
+
+
+@pytest.fixture
+def inside(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Inside:
+    return Inside(capsys, monkeypatch)
+
+
+def test_a_sweep_prints_every_choice_and_says_the_spread_in_words(inside, tmp_path):
+    done = inside(*SHORT, "--sweep", "pooling=mean,last", "--sweep", "layer=0,2", "--output-path", tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()[2:6]]
+    assert {(row[0], row[1]) for row in rows} == {("mean", "0"), ("mean", "2"), ("last", "0"), ("last", "2")}
+    values = [float(row[2]) for row in rows]
+    assert values == sorted(values)
+    assert [row[-1] for row in rows].count("default") == 1
+    assert "over 4 choices of pooling and layer it runs from" in done.stdout
+    assert "lie on the default's side of the ideal 0" in done.stdout and "sweeps" in done.stdout.splitlines()[-1]
+
+
+def test_a_sweep_as_json_prints_nothing_else(inside, tmp_path):
+    done = inside("score", "planted:masked-1.0", "--tasks", "weat_6", "--draws", "0", "--sweep", "pooling=first", "--sweep",
+               "layer=0", "--output-path", tmp_path, "--json")  # fmt: skip
+    assert done.returncode == 0 and done.stderr == ""
+    (spread,) = json.loads(done.stdout)
+    assert spread["summary"]["choices"] == 2 and spread["summary"]["undefined"] == 1
+    assert [o["value"] is None for o in spread["outcomes"]] == [False, True] and spread["outcomes"][1]["undefined"]
+    again = inside("score", "planted:masked-1.0", "--tasks", "weat_6", "--draws", "0", "--sweep", "pooling=first", "--sweep",
+                "layer=0", "--output-path", tmp_path)  # fmt: skip
+    assert "undefined [pooling first, layer 0]: all target vectors" in again.stdout and "1 undefined" in again.stdout
+    quiet = inside(*SHORT, "--sweep", "words=2", "--output-path", tmp_path, "--quiet")
+    assert quiet.returncode == 0 and quiet.stdout == "" and quiet.stderr == ""
+
+
+def test_a_dry_sweep_shows_the_plan_of_every_choice(inside, tmp_path):
+    arguments = (*SHORT, "--sweep", "pooling", "--sweep", "words=7", "--dry-run", "--output-path", tmp_path / "out")
+    rows = json.loads(inside(*arguments, "--json").stdout)
+    assert [row["choice"] for row in rows] == ["pooling=mean (default)", "pooling=first", "pooling=last"]
+    assert {row["metrics"] for row in rows} == {"weat"} and {row["then"] for row in rows} == {"7 random halves of the words"}
+    assert "pooling=last" in inside(*arguments).stdout
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--sweep", "pool"), "Did you mean pooling"),
+        (("--sweep", "scorer"), "nothing that was asked for has more than one choice"),
+        (("--sweep", "template"), "name no template"),
+        (("--sweep", "layer="), "found 'layer='"),
+        (("--sweep", "=3"), "found '=3'"),
+        (("--sweep", "layer=9"), "no layer 9"),
+        (("--sweep", "layer", "--sweep", "layer=1"), "layer is given twice"),
+        (("--sweep", "words=many"), "how many halves"),
+        (("--sweep", "pooling", "--by-group"), "--by-group and --sweep"),
+        (("--metric-options", "tail"), "--metric-options: found 'tail'"),
+        (("--metric-options", "tail=a,tail=b"), "tail is given twice"),
+        (("--metric-options", "tail=one-sided"), "None of the metrics"),
+        (("--probe-options", "poling=mean"), "Did you mean pooling"),
+        (("--probe-options", "pooling=mean", "--pooling", "last"), "pooling is given twice"),
+        (("--corpus", "planted_passages"), "nothing that was asked for reads a corpus"),
+        (("--contexts", "0"), "at least one sentence"),
+    ],
+)
+def test_wrong_options_are_refused_in_one_paragraph(inside, tmp_path, flags, said):
+    assert said in inside.refused(*SHORT, *flags, "--output-path", tmp_path)
+
+
+def test_probe_options_by_name_are_the_flags(inside, tmp_path):
+    by_name = inside(*SHORT, "--probe-options", "pooling=last,layer=0", "--json", "--output-path", tmp_path)
+    by_flag = inside(*SHORT, "--pooling", "last", "--layer", "0", "--json", "--output-path", tmp_path)
+    assert json.loads(by_name.stdout) == json.loads(by_flag.stdout)
+    assert json.loads(by_name.stdout)[0]["probe"]["options"]["pooling"] == "last"
+
+
+@pytest.fixture
+def optional(tmp_path: Path) -> Path:
+    """A folder with a metric that has options."""
+    path = tmp_path / "more" / "metrics" / "over.py"
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        "import dataclasses\nimport numpy as np\nfrom fairbench.metrics.crows_pairs import SHARE\n"
+        "INFO = dataclasses.replace(SHARE, options={'nats': 0.0, 'sides': 'both'}, choices={'sides': ('both', 'one')})\n"
+        "def over(answers, weights, *, nats, sides):\n"
+        "    gap = (answers['score_more'] - answers['score_less']).to_numpy()\n"
+        "    hit = (np.abs(gap) if sides == 'both' else gap) > nats\n"
+        "    return 100 * (weights @ hit.astype(float)) / weights.sum(axis=1)\n"
+        "def significance(answers, rng, *, nats, sides):\n    return None\n"
+    )
+    return tmp_path / "more"
+
+
+def test_metric_options_reach_the_metric(inside, pairs, optional, tmp_path):
+    def value(*given: str) -> float:
+        done = inside("measure", "over", pairs, "--include-path", optional, "--json", *given)
+        assert done.returncode == 0, done.stderr
+        return float(json.loads(done.stdout)["score"]["value"])
+
+    assert value() == 100.0
+    assert value("--metric-options", "sides=one") == pytest.approx(200 / 3)
+    assert value("--metric_options", "sides=one,nats=0.7") == pytest.approx(100 / 3)
+    asked = ("score", MODEL, "--tasks", "planted_pairs", "--metrics", "over,crows_pairs", "--include-path", optional, "--json")
+    done = inside(*asked, "--metric-options", "nats=1000", "--output-path", tmp_path / "out")
+    first, second = json.loads(done.stdout)
+    assert first["score"]["value"] == 0.0 and first["metric"]["options"] == {"nats": 1000.0, "sides": "both"}
+    assert second["metric"]["options"] == {}
+    assert len(list((tmp_path / "out").rglob("over@nats=1000.0.json"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [("side=one", "Did you mean sides"), ("sides=some", "wanted one of both, one"), ("nats=many", "wanted a number")],
+)
+def test_wrong_metric_options_are_refused(inside, pairs, optional, given, said):
+    assert said in inside.refused("measure", "over", pairs, "--include-path", optional, "--metric-options", given)
+
+
+def test_a_card_tells_what_may_be_chosen(inside, optional):
+    card = inside("describe", "over", "--include-path", optional).stdout
+    assert "nats: 0.0 (default), a number" in card and "sides: both (default), one" in card
+    assert "--metric-options sides=one" in card
+
+
+def test_words_are_met_in_a_corpus(inside, tmp_path):
+    (tmp_path / "text.txt").write_text("The woman works as a nurse in the town. " * 3, encoding="utf-8")
+    asked = ("score", MODEL, "--tasks", "ceat_c8", "--draws", "0", "--output-path", tmp_path / "out", "--json")
+    assert "--corpus" in inside.refused(*asked)
+    done = inside(*asked, "--corpus", tmp_path / "text.txt", "--contexts", "3")
+    assert done.returncode == 0, done.stderr
+    (result,) = json.loads(done.stdout)
+    assert result["score"]["value"] is None and result["score"]["undefined"]
+    assert result["task"]["data"]["contexts"]
+    assert (tmp_path / "out").exists() and list((tmp_path / "out").rglob("ceat@contexts=3,corpus=text.txt,draws=0.json"))
+
+
+def test_groups_are_printed_where_they_are_wanted(inside, tmp_path):
+    path = tmp_path / "more" / "tasks" / "mine.py"
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        "from fairbench.records import Pair\nfrom fairbench.tasks.planted import INFO as ALL\nINFO = ALL['planted_pairs']\n"
+        "def records(rows, task):\n    for r in rows:\n"
+        "        yield Pair(id=r['id'], more=r['more'], less=r['less'], group=r['template'])\n"
+    )
+    asked = ("score", MODEL, "--tasks", "mine", "--include-path", tmp_path / "more", "--output-path", tmp_path / "out")
+    lines = inside(*asked, "--by-group").stdout.splitlines()
+    assert [line.split()[0] for line in lines if line.strip().endswith("24 records")] == ["came", "lost", "said", "works"] * 2
+    assert "24 records" not in inside(*asked).stdout
+
+
+def test_flagged_pairs_stand_apart(inside, tmp_path):
+    rows = [
+        ("The old man sleeps.", "The young man sleeps.", -9, -8),
+        ("The Old lady was late.", "The young lady was late.", -9, -8.5),
+        ("The old cook was here.", "The young cook was here.", -8, -9.5),
+    ]
+    path = tmp_path / "pairs.jsonl"
+    names = ("more", "less", "score_more", "score_less")
+    path.write_text("\n".join(json.dumps(dict(zip(names, row, strict=True))) for row in rows))
+    shown = inside("measure", "crows_pairs", path).stdout
+    assert "clean" in shown and "1 of 3 records break rules of pair quality (casing mismatch 1)" in shown
+    score = json.loads(inside("measure", "crows_pairs", path, "--json").stdout)["score"]
+    assert score["flags"] == {"casing_mismatch": 1}
+    assert (score["value"], score["clean"]["value"]) == (pytest.approx(100 / 3), 50.0)
+
+
+def test_measure_shows_what_a_score_carries(inside, tmp_path):
+    sets = {
+        "target_x": [[1, 0], [0.8, 0.2], [0.9, -0.1]],
+        "target_y": [[0, 1], [0.1, 0.9], [-0.2, 1]],
+        "attribute_a": [[1, 0.1], [0.9, 0.3]],
+        "attribute_b": [[0.1, 1], [0.2, 0.8]],
+    }
+    words = iter(["x1", "x2", "x3", "y1", "y2", "y3", "a1", "a2", "b1", "b2"])
+    rows = [{"role": role, "cluster": next(words), "vector": v} for role, vectors in sets.items() for v in vectors]
+    (tmp_path / "v.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    shown = inside("measure", "weat", tmp_path / "v.jsonl", "--draws", "100").stdout
+    score = json.loads(inside("measure", "weat", tmp_path / "v.jsonl", "--draws", "100", "--json").stdout)["score"]
+    one = score["leave_one_out"]
+    assert f"from {one['low']:.4g} without {one['low_without']!r} to {one['high']:.4g} without {one['high_without']!r}" in shown
+    assert "p of the published definition: 0.05" in shown and "permutation of words" in shown

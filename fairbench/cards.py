@@ -1,0 +1,127 @@
+"""What `describe` tells of a metric or a task, as names and lines; the console prints them."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from fairbench.plan import PROBE_FLAGS
+from fairbench.records import FORMS
+from fairbench.registry import Probe
+from fairbench.scores import MetricInfo, TaskInfo
+
+Fields = list[tuple[str, Any]]
+
+UNITS = {
+    "record": "records",
+    "cluster": "clusters: records that share a word or a term move together in every resample",
+    "stratum": "strata",
+}
+TESTS = {
+    "own": "the metric's own test, two-sided; the result names it",
+    "bootstrap": "two-sided, by inverting the bootstrap",
+    "none": "none",
+}
+
+
+def metric_fields(name: str, info: MetricInfo, probe: Probe, tasks: list[str]) -> Fields:
+    """A metric: what it says, how it is computed, how sure it can be, what may be chosen, and what speaks against it."""
+    return [
+        ("title", info.title),
+        ("measures", info.construct),
+        ("formula", info.formula),
+        ("ideal", f"{info.ideal:g}"),
+        ("range", _range(info)),
+        ("direction", info.direction),
+        ("kind", info.kind + ("" if info.headline else "; no headline: read it beside its family's")),
+        ("unit", UNITS[info.unit]),
+        ("interval", _interval(info)),
+        ("test", TESTS[info.p_value] + (f", of value = {info.ideal:g}" if info.p_value == "bootstrap" else "")),
+        ("also", _also(info)),
+        ("options", _options(name, info)),
+        ("asks", _asks(info, probe)),
+        ("reads", f"{info.reads} records: {_first_sentence(FORMS[info.reads])}"),
+        ("columns", f"{', '.join(info.columns)} (`fairbench measure {name} FILE` reads them from any table)"),
+        ("threats", info.threats),
+        ("tasks", ", ".join(tasks) or "none of this version; a table of answers can be measured"),
+        ("cite", info.cite),
+        ("version", info.version),
+    ]
+
+
+def task_fields(name: str, info: TaskInfo) -> Fields:
+    """A task: whose data they are, whom they are about, what is asked with them, and what is known against them."""
+    sources = [
+        ", ".join(s.files) + (" (shipped)" if s.shipped else f" from {s.url}" if s.url else "")
+        if s.files
+        else f"Hub {s.hub}" + (f" {s.config}" if s.config else "") + f" {s.split} at {s.revision or 'main'}"
+        for s in info.sources
+    ]
+    return [
+        ("title", info.title),
+        ("WARNING", info.content_warning),
+        ("groups", ", ".join(info.groups)),
+        ("records", f"{info.form}: {_first_sentence(FORMS[info.form])}"),
+        ("asked with", ", ".join(f"{option} {value}" for option, value in info.probe_options.items())),
+        ("contexts", "its words are met in sentences of a corpus that you name with --corpus" if info.contexts else ""),
+        ("cluster", info.cluster),
+        ("metrics", ", ".join(info.metrics)),
+        ("sources", sources),
+        ("licence", info.licence),
+        ("language", info.language),
+        ("notes", info.notes),
+        ("try", f"fairbench score MODEL --tasks {name}{' --corpus TEXT' if info.contexts else ''}"),
+        ("cite", info.cite),
+        ("version", info.version),
+    ]
+
+
+def _range(info: MetricInfo) -> str:
+    """The range, in words where it has no ends."""
+    low, high = (f"{end:g}" if abs(end) < float("inf") else None for end in (info.low, info.high))
+    if low and high:
+        return f"{low} to {high}"
+    return f"{low} and more" if low else f"{high} and less" if high else "no lower and no upper end"
+
+
+def _interval(info: MetricInfo) -> str:
+    what = {"bootstrap": "bootstrap, percentile", "jackknife": "jackknife, Student", "none": "none"}[info.interval]
+    if info.interval == "none":
+        return what
+    draws = f", at most {info.most_draws} draws" if info.most_draws else ""
+    return f"{what} over {info.unit}s{draws}" + ("; exact where all of them agree" if info.share else "")
+
+
+def _also(info: MetricInfo) -> list[str]:
+    """What the score carries beside its value."""
+    also = ["the range of the value when one unit is left out"] if info.leave_one_out else []
+    also += ["the score of each group"] if info.by_group else []
+    also += ["the clean score, without records that rules of pair quality flag"] if info.reads in ("Pair", "Cloze") else []
+    also += ["it draws at random inside; --seed decides"] if info.random else []
+    return also
+
+
+def _options(name: str, info: MetricInfo) -> list[str]:
+    """The card's options, each with its default and what else it may be."""
+    said = []
+    for option, default in info.options.items():
+        others = [word for word in info.choices.get(option, ()) if word != default]
+        kind = {bool: "true or false", int: "a whole number", float: "a number"}.get(type(default), "text")
+        said.append(f"{option}: {'none' if default == '' else default} (default), {', '.join(others) or kind}")
+    if said:
+        option = next((option for option in info.choices if option in info.options), next(iter(info.options)))
+        other = next((word for word in info.choices.get(option, ()) if word != info.options[option]), "...")
+        said.append(f"set with --metric-options {option}={other}")
+    return said or ["none"]
+
+
+def _asks(info: MetricInfo, probe: Probe) -> list[str]:
+    """How the model is asked, and what may be said about that."""
+    about = (inspect.getdoc(probe) or "").split("\n\n")[0].replace("\n", " ")
+    given = [f"unless you say otherwise, {option} {value}" for option, value in info.probe_options.items()]
+    flags = [f"--{name}" if name in PROBE_FLAGS else f"--probe-options {name}=..." for name in probe.OPTIONS]
+    return [f"the {info.probe} probe: {about}", *given, f"how: {', '.join(flags)}"]
+
+
+def _first_sentence(form: type[Any]) -> str:
+    return (inspect.getdoc(form) or "").split(". ")[0].rstrip(".")
