@@ -8,7 +8,7 @@ is the same as the network's own forward pass is tried on a short text before it
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -81,21 +81,56 @@ class Head:
                 return _linear(hidden, self.network.get_output_embeddings(), row, token)
             return self._own(body, hidden, row, token)
 
-    def _own(self, body: Any, hidden: torch.Tensor, row: torch.Tensor, token: torch.Tensor) -> torch.Tensor:
-        """Gives the network a body that has been run already, a chunk of rows at a time."""
+    def distributions(
+        self, inputs: dict[str, torch.Tensor], places: torch.Tensor, read: Callable[[int, torch.Tensor], None]
+    ) -> None:
+        """Log-probabilities of the whole vocabulary at places, handed over a few rows at a time: never as one large tensor.
+
+        Args:
+            inputs: keyword arguments of the network, `input_ids` [B, T] among them.
+            places: [N] positions in the flattened [B * T].
+            read: called with (number of its first place, [n, V] log-probabilities in nats, of at least four bytes), in order.
+        """
         import torch
 
-        width = self.network.config.get_text_config().vocab_size * hidden.element_size()
-        size = max(_chunk_bytes(hidden.device.type) // width, 1)
+        with torch.inference_mode(), fused_activations(self.network):
+            if self.kind == "full":
+                logits = _logits(self.network(**inputs, return_dict=True)).flatten(0, 1)[places]
+                size = self._chunk_rows(logits)
+                rows = iter([(start, logits[start : start + size]) for start in range(0, len(logits), size)])
+            else:
+                body = self.network.base_model(**inputs, return_dict=True)
+                rows = self._rows(body, body.last_hidden_state.flatten(0, 1)[places])
+            for start, part in rows:
+                read(start, torch.log_softmax(part.to(_wide(part.dtype)), dim=-1))
+
+    def _own(self, body: Any, hidden: torch.Tensor, row: torch.Tensor, token: torch.Tensor) -> torch.Tensor:
+        """What the network's own head gives the asked tokens."""
         out = hidden.new_empty(len(row), dtype=_wide(hidden.dtype))
+        for start, logits in self._rows(body, hidden):
+            here = (row >= start) & (row < start + len(logits))
+            out[here] = _read(logits, row[here] - start, token[here])
+        return out
+
+    def _rows(self, body: Any, hidden: torch.Tensor) -> Iterator[tuple[int, torch.Tensor]]:
+        """Logits [n, V] of a chunk of rows at a time: the network is given a body that has been run already."""
+        import torch
+
+        size = self._chunk_rows(hidden)
         for start in range(0, len(hidden), size):
             part = hidden[start : start + size]
+            if self.kind == "linear":
+                yield start, self.network.get_output_embeddings()(part)
+                continue
             ids = torch.zeros(1, len(part), dtype=torch.long, device=part.device)
             with _body_done(self.network.base_model, type(body)(**{**body, "last_hidden_state": part[None]})):
                 logits = _logits(self.network(input_ids=ids, return_dict=True))[0]
-            here = (row >= start) & (row < start + size)
-            out[here] = _read(logits, row[here] - start, token[here])
-        return out
+            yield start, logits
+
+    def _chunk_rows(self, like: torch.Tensor) -> int:
+        """Rows of logits, of this tensor's dtype and device, that are held at a time."""
+        width: int = self.network.config.get_text_config().vocab_size * like.element_size()
+        return max(_chunk_bytes(like.device.type) // width, 1)
 
 
 def find_head(network: Any, inputs: dict[str, torch.Tensor]) -> Head:

@@ -1,4 +1,4 @@
-"""Tiny random models with tokenizers of three sorts, built in a folder: what a test needs of a model and no more."""
+"""Tiny random models with tokenizers of five sorts, built in a folder: what a test needs of a model and no more."""
 
 from __future__ import annotations
 
@@ -74,6 +74,34 @@ def unigram() -> transformers.PreTrainedTokenizerFast:
     )
 
 
+def byte_level_masked() -> transformers.PreTrainedTokenizerFast:
+    """RoBERTa's sort: byte-level BPE with <s> and </s> around the text and a mask."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    trainer = trainers.BpeTrainer(
+        vocab_size=330, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
+    tokenizer.train_from_iterator(SENTENCES, trainer)
+    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False, trim_offsets=False)
+    names = zip(("cls", "pad", "sep", "unk", "mask"), special, strict=True)
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **{f"{name}_token": text for name, text in names})
+
+
+def unigram_masked() -> transformers.PreTrainedTokenizerFast:
+    """ALBERT's sort: SentencePiece's ▁ for spaces, [CLS] and [SEP] around the text and a mask."""
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    special = ["<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"]
+    trainer = trainers.UnigramTrainer(vocab_size=150, special_tokens=special, unk_token="<unk>", show_progress=False)
+    tokenizer.train_from_iterator(SENTENCES, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    names = zip(("pad", "unk", "cls", "sep", "mask"), special, strict=True)
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **{f"{name}_token": text for name, text in names})
+
+
 def save(folder: Path, network: torch.nn.Module, tokenizer: transformers.PreTrainedTokenizerFast | None) -> Path:
     """Writes model and tokenizer without the libraries' progress bars."""
     with contextlib.redirect_stderr(io.StringIO()):
@@ -81,6 +109,16 @@ def save(folder: Path, network: torch.nn.Module, tokenizer: transformers.PreTrai
         if tokenizer is not None:
             tokenizer.save_pretrained(folder)
     return folder
+
+
+def spread(network: torch.nn.Module) -> torch.nn.Module:
+    """Random weights of a size at which a wrong position or mask shows."""
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.dim() > 1:
+                parameter.copy_(0.3 * torch.randn(parameter.shape, generator=generator))
+    return network
 
 
 def gpt2(folder: Path) -> Path:
@@ -122,3 +160,25 @@ def llama(folder: Path) -> Path:
         eos_token_id=2,
     )
     return save(folder, transformers.LlamaForCausalLM(config), tokenizer)
+
+
+def roberta(folder: Path) -> Path:
+    """A masked model with byte-level BPE, where a word has other pieces without its leading space."""
+    torch.manual_seed(0)
+    tokenizer = byte_level_masked()
+    config = transformers.RobertaConfig(
+        vocab_size=len(tokenizer), hidden_size=24, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
+        max_position_embeddings=66, pad_token_id=1,
+    )  # fmt: skip
+    return save(folder, transformers.RobertaForMaskedLM(config), tokenizer)
+
+
+def albert(folder: Path) -> Path:
+    """A masked model with SentencePiece's pieces and a head of its own shape."""
+    torch.manual_seed(0)
+    tokenizer = unigram_masked()
+    config = transformers.AlbertConfig(
+        vocab_size=len(tokenizer), embedding_size=16, hidden_size=24, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=32, max_position_embeddings=64, pad_token_id=0, bos_token_id=2, eos_token_id=3,
+    )  # fmt: skip
+    return save(folder, transformers.AlbertForMaskedLM(config), tokenizer)
