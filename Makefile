@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 ONE_THREAD = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 
-.PHONY: setup demo test test-slow check format wheel bench clean
+.PHONY: setup demo test test-slow check format wheel bench planted-curves clean
 
 setup: .venv/.ready
 
@@ -37,5 +37,8 @@ wheel: setup  ## build, install elsewhere, run the command from another folder
 bench: setup  ## speed as ratios, measured side by side in one run
 	$(BIN)/python -m tests.bench
 
+planted-curves: setup  ## does every metric see planted bias? trains about 24 small models: an hour
+	$(ONE_THREAD) $(BIN)/python scripts/planted_curves.py
+
 clean:
-	rm -rf .venv .bench build dist *.egg-info demo-results
+	rm -rf .venv .bench .planted build dist *.egg-info demo-results

@@ -18,7 +18,7 @@ UNITS = {
     "stratum": "strata",
 }
 TESTS = {
-    "own": "the metric's own test, two-sided; the result names it",
+    "own": "the metric's own test; the result names it",
     "bootstrap": "two-sided, by inverting the bootstrap",
     "none": "none",
 }
