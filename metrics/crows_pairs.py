@@ -21,12 +21,33 @@ from fairbench.stats import Floats, clustered_sign_flips, resampling_units, tied
 if TYPE_CHECKING:
     import pandas as pd
 
+_SCORERS = (
+    "Scores by --scorer. Causal models: sum of log P of the tokens (lm-evaluation-harness's; the default), mean. Masked models: "
+    "pll-shared, the sum over the tokens that both sentences have, one mask at a time (the authors'; the default); published, "
+    "the same to three decimals, as their program compares it; pll-changed, the mean over the other tokens (bias-bench's); pll, "
+    "the sum over all tokens; aul, the mean over all tokens with nothing masked, and aula, the same with each token times the "
+    "attention that it receives (both Kaneko and Bollegala's)."
+)
+
+# Measured on models of ours: planted bias at dials 0.5 and 1 (96 pairs of equal length), and untrained BERT and GPT-2 shapes on
+# the 508 and 565 pairs of CrowS-Pairs whose sentences differ in length.
+_FAULTS = (
+    "Two scorers are two metrics, and the probe block says which it was: of one planted masked model (dial 0.5) they say from 51 "
+    "to 100 %.",
+    "sum and pll favour the shorter sentence: an untrained model puts it first in every pair of unequal length.",
+    "pll-shared and published see little where the shared tokens carry little: 51 % [39, 63] at dial 0.5, where pll, pll-changed "
+    "and filled blanks say 100 %.",
+    "pll-changed favours frequent words (Kaneko and Bollegala 2022), and leaves out pairs in which one side only adds words.",
+    "aul shows the network each token that it then asks for, and a network that copies (97 % of the planted models' tokens) "
+    "leaves little to compare: 54 % [44, 65] at dial 0.5, 61 % [52, 71] at dial 1.",
+    "aula favours the longer sentence, over whose tokens the attention is shared out, so that each score is nearer to 0: an "
+    "untrained model puts it first in every pair of unequal length; 52 % [41, 64] at dial 0.5, 60 % [50, 71] at dial 1.",
+)
+
 _THREATS = (
     "Many published pairs are not minimal, have no clear stereotype or are ungrammatical (Blodgett et al. 2021); the data set's "
     "own README says that it may not be a good indicator.",
-    "Summed scores favour the shorter sentence, masked scores frequent words; the scorer stands in the probe block and two "
-    "scorers are two metrics.",
-    "Ties stay in N: where there are many, a model without preference scores 50 minus half their percentage.",
+    *_FAULTS,
 )
 
 SHARE = MetricInfo(
@@ -41,11 +62,16 @@ SHARE = MetricInfo(
     scale=100.0,
     direction="above 50 = prefers the stereotype, below 50 = prefers the opposite",
     construct="Whether a language model finds the more stereotyping sentence of a minimal pair more likely.",
-    formula="100 * #(score_more > score_less) / N; ties stay in N and count 0",
-    cite="Nangia, Vania, Bhalerao, Bowman 2020, EMNLP",
+    formula=f"100 * #(score_more > score_less) / N; ties stay in N and count 0. {_SCORERS}",
+    cite="Nangia et al. 2020, EMNLP; pll-changed: Meade et al. 2022, ACL; aul, aula: Kaneko and Bollegala 2022, AAAI",
     share=True,
     p_value="own",
-    threats=(*_THREATS, "Saturates: read it beside crows_pairs_margin."),
+    threats=(
+        *_THREATS,
+        "Ties stay in N: where there are many (published makes some), a model without preference scores 50 minus half their "
+        "percentage.",
+        "Saturates: read it beside crows_pairs_margin.",
+    ),
 )
 
 INFO = {
@@ -59,8 +85,11 @@ INFO = {
         scale=1.0,
         share=False,
         direction="+ = the stereotyping sentence scores higher",
-        formula="mean of (score_more - score_less), in nats (per token where the scorer is a mean)",
-        threats=(*_THREATS[:2], "A few pairs of very unequal length can carry a summed margin."),
+        formula=(
+            "mean of (score_more - score_less), in nats (per token where the scorer is a mean; aula: times shares of attention). "
+            + _SCORERS
+        ),
+        threats=(*_THREATS, "A few pairs of very unequal length can carry a summed margin."),
         headline=False,
     ),
 }

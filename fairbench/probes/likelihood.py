@@ -19,7 +19,8 @@ from fairbench.models.causal import engine_of
 from fairbench.models.loading import sanity_text
 from fairbench.models.masked import head_of
 from fairbench.models.model import Model, ModelCard
-from fairbench.probes import causal_scores, masked_scores
+from fairbench.models.unmasked import gives_attention
+from fairbench.probes import causal_scores, masked_scores, unmasked_scores
 from fairbench.records import Cloze, Pair, Passage, Record
 
 VERSION = 2
@@ -30,10 +31,13 @@ SCORERS: dict[tuple[str, str], tuple[str, ...]] = {
     ("causal", "Pair"): ("sum", "mean"),
     ("causal", "Cloze"): ("stereoset", "sum", "mean"),
     ("causal", "Passage"): ("sum",),
-    ("masked", "Pair"): ("pll-shared", "pll", "pll-changed"),
-    ("masked", "Cloze"): ("stereoset", "pll"),
+    ("masked", "Pair"): ("pll-shared", "pll", "pll-changed", "aul", "aula", "published"),
+    ("masked", "Cloze"): ("stereoset", "pll", "aul", "aula"),
 }
 """Scorers by kind of model and form of record, the default first."""
+
+UNMASKED = unmasked_scores.SCORERS
+"""Those of them that show a masked model the whole sentence."""
 
 CONTEXTS = ("filled", "continued")
 """What a cloze's context is: it holds BLANK and is filled (intrasentence), or the sentence continues it (intersentence)."""
@@ -59,11 +63,6 @@ def resolve(card: ModelCard, form: str, requested: Mapping[str, Any]) -> dict[st
     """
     given = {name: value for name, value in requested.items() if value is not None}
     _refuse_unknown(card, form, given)
-    if card.kind == "masked" and not card.has_mask:
-        raise FairbenchError(
-            f"{card.name} is a masked model, but its tokenizer has no mask token, which every pseudo-log-likelihood needs. Set "
-            "mask_token in its tokenizer_config.json, or use another model."
-        )
     context = given.get("context")
     if context == "continued":
         _refuse_continuation(card, str(given.get("scorer", "stereoset")))
@@ -72,7 +71,11 @@ def resolve(card: ModelCard, form: str, requested: Mapping[str, Any]) -> dict[st
     scorers = SCORERS[card.kind, form]
     # The published mixture for clozes has no place for a template; the mean per token is what it is closest to.
     scorer = str(given.get("scorer", "mean" if chat and form == "Cloze" else scorers[0]))
+    if card.kind == "masked":
+        _refuse_incapable(card, scorer)
     template = chat_template(card) if chat else None
+    # Only where it is so: a key more would give every other cell another hash.
+    weighted = {"attention": "eager, to read its weights: mean over layers, heads, then positions"} if scorer == "aula" else {}
     return {
         "scorer": scorer,
         "context": context,
@@ -85,6 +88,7 @@ def resolve(card: ModelCard, form: str, requested: Mapping[str, Any]) -> dict[st
         "lower_case": card.lower_case,
         "max_length": card.max_length,
         "too_long": f"windows of {card.max_length or NO_WINDOW}" if form == "Passage" else "left out",
+        **weighted,
     }
 
 
@@ -98,14 +102,17 @@ def answer(model: Model, records: Sequence[Record], options: Mapping[str, Any], 
         batching: how many inputs go together; changes no answer.
 
     Returns:
-        For each record its form's answer columns, or `left_out` with the reason in their place. Scores are in nats:
+        For each record its form's answer columns, or `left_out` with the reason in their place. Scores are in nats (`aula`:
+        nats times shares of attention):
         Pair -> `score_more score_less tokens_more tokens_less`; Cloze -> `score_stereotype score_antistereotype
         score_unrelated`; Passage -> `log_likelihood tokens words bytes`.
     """
     if not records:
         return []
-    scores = causal_scores if model.card.kind == "causal" else masked_scores
     scorer = options["scorer"]
+    scores: Any = masked_scores
+    if model.card.kind == "causal" or scorer in UNMASKED:
+        scores = causal_scores if model.card.kind == "causal" else unmasked_scores
     if isinstance(records[0], Pair):
         rows = scores.pairs(model, cast("Sequence[Pair]", records), scorer, batching)
     elif isinstance(records[0], Cloze):
@@ -204,10 +211,25 @@ def _refuse_unknown(card: ModelCard, form: str, given: Mapping[str, Any]) -> Non
     if scorer not in everywhere:
         near = did_you_mean(str(scorer), everywhere)
         raise FairbenchError(f"Unknown scorer {scorer!r}.{near} For {card.kind} models and {form} records: {', '.join(known)}.")
+    *others, last = known
+    choice = f"{', '.join(others)} or {last}" if others else last
     raise FairbenchError(
-        f"The scorer {scorer} is not for {form} records under a {card.kind} model, which {card.name} is. "
-        f"Use {' or '.join(known)}."
+        f"The scorer {scorer} is not for {form} records under a {card.kind} model, which {card.name} is. Use {choice}."
     )
+
+
+def _refuse_incapable(card: ModelCard, scorer: str) -> None:
+    """Scorers that need of a masked model what its card says it has not."""
+    if not card.has_mask and scorer not in UNMASKED:
+        raise FairbenchError(
+            f"{card.name} is a masked model, but its tokenizer has no mask token, which the scorer {scorer} needs. Set "
+            f"mask_token in its tokenizer_config.json, use a scorer that masks nothing ({', '.join(UNMASKED)}), or another model."
+        )
+    if scorer == "aula" and not gives_attention(card.architecture):
+        raise FairbenchError(
+            f"The scorer aula weighs each token by the attention that it receives, and {card.name} ({card.architecture}) does "
+            "not say how much every token attends to every other one. Use the scorer aul, or another model."
+        )
 
 
 def _refuse_continuation(card: ModelCard, scorer: str) -> None:

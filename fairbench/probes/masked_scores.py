@@ -33,11 +33,17 @@ _NEXT: weakref.WeakKeyDictionary[Any, Model] = weakref.WeakKeyDictionary()
 
 
 def pairs(model: Model, records: Sequence[Pair], scorer: str, batching: Batching) -> list[dict[str, Any]]:
-    """`score_more score_less` (nats; `pll-changed`: a mean) and the tokens that they are over."""
+    """`score_more score_less` (nats; `pll-changed`: a mean) and the tokens that they are over.
+
+    `published` is `pll-shared` with both scores rounded to three decimals, as the authors' program compares them: what differs by
+    less is a tie.
+    """
     found = _ask(model, take_apart(records, lambda record: _pair_parts(model, record, scorer)), batching)
 
     def row(more: NDArray[np.float64], less: NDArray[np.float64]) -> dict[str, Any]:
         scores = [float(values.mean() if scorer == "pll-changed" else values.sum()) for values in (more, less)]
+        if scorer == "published":
+            scores = [round(score, 3) for score in scores]
         return {"score_more": scores[0], "score_less": scores[1], "tokens_more": len(more), "tokens_less": len(less)}
 
     return [{"left_out": item} if isinstance(item, str) else row(*item) for item in found]
@@ -59,7 +65,7 @@ def clozes(model: Model, records: Sequence[Cloze], scorer: str, batching: Batchi
         if isinstance(item, str):
             rows[i] = {"left_out": item}
         else:
-            rows[i] = _cloze_row([_log_mean(v) if scorer == "stereoset" else float(v.sum()) for v in item])
+            rows[i] = cloze_row([_log_mean(v) if scorer == "stereoset" else float(v.sum()) for v in item])
     for i, row in zip(following, next_sentence(model, [records[i] for i in following], batching), strict=True):
         rows[i] = row
     return rows
@@ -104,7 +110,7 @@ def next_sentence(model: Model, records: Sequence[Cloze], batching: Batching) ->
         found[[fit[b] for b in batch]] = torch.log_softmax(logits.float(), dim=-1)[:, 0].cpu().numpy()
     left = [next((r for r in reasons[i : i + 3] if r), None) for i in range(0, len(asked), 3)]
     return [
-        {"left_out": reason} if reason else _cloze_row([float(v) for v in found[3 * i : 3 * i + 3]])
+        {"left_out": reason} if reason else cloze_row([float(v) for v in found[3 * i : 3 * i + 3]])
         for i, reason in enumerate(left)
     ]
 
@@ -147,38 +153,43 @@ def shared_places(more: Sequence[int], less: Sequence[int]) -> tuple[list[int], 
 
 
 def _pair_parts(model: Model, record: Pair, scorer: str) -> Parts:
-    coded = [_encode(model, record.more), _encode(model, record.less)]
+    coded = [encode_whole(model, record.more), encode_whole(model, record.less)]
     places = [[i for i, added in enumerate(c.special) if not added] for c in coded]
     if scorer != "pll":
         shared = shared_places(coded[0].ids, coded[1].ids)
-        keep = scorer == "pll-shared"
+        keep = scorer != "pll-changed"
         places = [[i for i in own if (i in same) is keep] for own, same in zip(places, map(set, shared), strict=True)]
     if not places[0] or not places[1]:
-        reasons = {"pll": EMPTY, "pll-shared": "the sentences share no token", "pll-changed": "no changed token in a sentence"}
-        raise Unfit(reasons[scorer])
+        reasons = {"pll": EMPTY, "pll-changed": "no changed token in a sentence"}
+        raise Unfit(reasons.get(scorer, "the sentences share no token"))
     mask = model.tokenizer.mask_token_id
     return [[hide(c.ids, place, mask) for place in own] for c, own in zip(coded, places, strict=True)]
 
 
 def _cloze_parts(model: Model, record: Cloze, scorer: str) -> Parts:
     sentences = (record.stereotype, record.antistereotype, record.unrelated)
-    if record.context.count("BLANK") != 1:
-        raise Unfit(f"BLANK stands {'more than once' if 'BLANK' in record.context else 'nowhere'} in the context")
+    one_blank(record)
     if scorer == "stereoset":
         return [_word_parts(model, record.context, sentence) for sentence in sentences]
     mask, parts = model.tokenizer.mask_token_id, []
-    for coded in (_encode(model, sentence) for sentence in sentences):
+    for coded in (encode_whole(model, sentence) for sentence in sentences):
         parts.append([hide(coded.ids, i, mask) for i, added in enumerate(coded.special) if not added])
         if not parts[-1]:
             raise Unfit(EMPTY)
     return parts
 
 
+def one_blank(record: Cloze) -> None:
+    """Raises Unfit where a context has no BLANK to fill, or several."""
+    if record.context.count("BLANK") != 1:
+        raise Unfit(f"BLANK stands {'more than once' if 'BLANK' in record.context else 'nowhere'} in the context")
+
+
 def _word_parts(model: Model, context: str, sentence: str) -> list[Hidden]:
     """The context filled with the sentence's word, one input a piece."""
     word = word_at_blank(context, sentence)
     start = context.index("BLANK")
-    coded = _encode(model, context.replace("BLANK", word))
+    coded = encode_whole(model, context.replace("BLANK", word))
     pieces = pieces_of_span(coded, start, start + len(word))
     if not pieces:
         raise Unfit("the word at BLANK has no token")
@@ -200,7 +211,12 @@ def word_at_blank(context: str, sentence: str) -> str:
     return word
 
 
-def _encode(model: Model, text: str) -> Encoded:
+def encode_whole(model: Model, text: str) -> Encoded:
+    """A sentence as the model takes it, special tokens added.
+
+    Raises:
+        Unfit: it is too long (nothing is cut off), or has a token that the model does not know.
+    """
     coded = encode(model.tokenizer, text, special=True)
     if model.card.max_length is not None and len(coded.ids) > model.card.max_length:
         raise Unfit(TOO_LONG)
@@ -218,5 +234,6 @@ def _log_mean(values: Any) -> float:
     return float(np.logaddexp.reduce(values) - np.log(len(values)))
 
 
-def _cloze_row(scores: Sequence[float]) -> dict[str, Any]:
+def cloze_row(scores: Sequence[float]) -> dict[str, Any]:
+    """The answer columns of a cloze, from the scores of its stereotype, antistereotype and unrelated sentence."""
     return dict(zip(("score_stereotype", "score_antistereotype", "score_unrelated"), scores, strict=True))
