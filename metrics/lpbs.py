@@ -207,12 +207,19 @@ def lpbs_gap_counts(answers: pd.DataFrame, **options: Any) -> dict[str, int]:
 lpbs_effect_size_counts = lpbs_gap_counts
 
 
-def lpbs_details(answers: pd.DataFrame, rng: np.random.Generator, **options: Any) -> dict[str, float]:
+def lpbs_details(answers: pd.DataFrame, rng: np.random.Generator, *, first: str, mass_floor: float) -> dict[str, float]:
+    """Each group's increased log-probability score (ILPS, mean over cells, nats), and the probability that the words hold."""
+    found, _ = _two_groups(answers, first, mass_floor)
+    gains = found.gain.mean(axis=0)
+    return {f"ilps_{group}": float(gain) for group, gain in zip(found.groups, gains, strict=True)} | mass(answers)
+
+
+def lpbs_gap_details(answers: pd.DataFrame, rng: np.random.Generator, **options: Any) -> dict[str, float]:
     """Probability that the asked words hold at the slot: mean and minimum over the scored cells."""
     return mass(answers)
 
 
-lpbs_gap_details = lpbs_effect_size_details = lpbs_details
+lpbs_effect_size_details = lpbs_gap_details
 
 
 @dataclass(frozen=True)
