@@ -27,6 +27,7 @@ class Asked:
     Attributes:
         total: records that the task has.
         n: records that are asked.
+        lost: groups of which a limit leaves no record.
         sha256: over all that is asked, record by record: the same wherever the data came from and however they were parsed.
     """
 
@@ -36,6 +37,7 @@ class Asked:
     n: int
     sha256: str
     most: Mapping[str | None, int]
+    lost: tuple[str, ...] = ()
 
     def with_records(self, records: Sequence[Record], contexts: Mapping[str, Any]) -> Asked:
         """The same with other records in the place of the task's own: its words in the contexts of a corpus, and which that was.
@@ -67,9 +69,12 @@ class Asked:
 
 def _same_slot(first: Record, second: Record) -> bool:
     """Words for one place of one sentence, whose probabilities are also read together (`mass`): no part separates them."""
-    if not (isinstance(first, Slot) and isinstance(second, Slot)):
-        return False
-    return (first.template, first.attribute) == (second.template, second.attribute)
+    return _slot(first) is not None and _slot(first) == _slot(second)
+
+
+def _slot(record: Record) -> tuple[str, str] | None:
+    """The place that a slot's target competes for; null for an open slot and for other records."""
+    return (record.template, record.attribute) if isinstance(record, Slot) and record.attribute is not None else None
 
 
 def look_through(task: Task, data: Rows, limit: float | None) -> Asked:
@@ -84,12 +89,16 @@ def look_through(task: Task, data: Rows, limit: float | None) -> Asked:
         FairbenchError: there is no record, or two have the same id.
     """
     seen: set[str] = set()
+    slots: dict[tuple[str, str], None] = {}
+    groups: set[str | None] = set()
     strata: Counter[str | None] = Counter()
     digest = hashlib.sha256()
     for record in task.records(data, task.name):
         if record.id in seen:
             raise FairbenchError(f"{task.name}: two records have the id {record.id!r}. Wanted ids that name one record each.")
         seen.add(record.id)
+        groups.add(record.group)
+        _refuse_scattered(task.name, _slot(record), slots)
         strata[record.stratum] += 1
         digest.update(_bytes(record))
     if not seen:
@@ -101,7 +110,21 @@ def look_through(task: Task, data: Rows, limit: float | None) -> Asked:
         digest = hashlib.sha256()
         for record in _first(task.records(data, task.name), most):
             digest.update(_bytes(record))
-    return Asked(task, data, len(seen), sum(most.values()), digest.hexdigest(), most)
+            groups.discard(record.group)
+    lost = tuple(sorted(group for group in groups if group is not None)) if limit is not None else ()
+    return Asked(task, data, len(seen), sum(most.values()), digest.hexdigest(), most, lost)
+
+
+def _refuse_scattered(task: str, slot: tuple[str, str] | None, slots: dict[tuple[str, str], None]) -> None:
+    """Words for one place have to be neighbours, or part of them would be missing where their probability is added up."""
+    if slot is None:
+        return
+    if slot in slots and slot != next(reversed(slots)):
+        raise FairbenchError(
+            f"{task}: the records of the template {slot[0]!r} with the attribute {slot[1]!r} do not stand one after the other. "
+            "Wanted all targets of a template and attribute together; sort the records by them."
+        )
+    slots.setdefault(slot)
 
 
 def _limited(count: int, limit: float) -> int:

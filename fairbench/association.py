@@ -10,7 +10,7 @@ import numpy as np
 
 from fairbench.errors import FairbenchError, Undefined, did_you_mean
 from fairbench.records import ROLES
-from fairbench.stats import Floats, Indices
+from fairbench.stats import Floats, Indices, resampling_units
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,6 +51,19 @@ def stimuli(answers: pd.DataFrame) -> Stimuli:
         raise Undefined("fewer than three target stimuli: their spread has no meaning")
     x, y, a, b = rows.values()
     return Stimuli(x, y, a, b, _directions(list(answers["vector"])))
+
+
+def words_of(answers: pd.DataFrame, found: Stimuli) -> tuple[int, int]:
+    """Distinct words in X and in Y; contexts and sentences of a word are one.
+
+    Raises:
+        Undefined: there are fewer than three words: their spread has no meaning, however many sentences they have.
+    """
+    units = resampling_units(answers).of_row
+    words = len(set(units[found.x])), len(set(units[found.y]))
+    if sum(words) < 3:
+        raise Undefined(f"fewer than three target words ({sum(words)}): their spread has no meaning")
+    return words
 
 
 def unequal(words: tuple[int, int], found: Stimuli) -> Undefined:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import re
+from collections.abc import Mapping
 from typing import Any
 
+from fairbench.measurement import Metric
 from fairbench.plan import PROBE_FLAGS
 from fairbench.records import FORMS
 from fairbench.registry import Probe
@@ -24,8 +27,9 @@ TESTS = {
 }
 
 
-def metric_fields(name: str, info: MetricInfo, probe: Probe, tasks: list[str]) -> Fields:
+def metric_fields(metric: Metric, probe: Probe, tasks: list[str]) -> Fields:
     """A metric: what it says, how it is computed, how sure it can be, what may be chosen, and what speaks against it."""
+    name, info = metric.name, metric.info
     return [
         ("title", info.title),
         ("measures", info.construct),
@@ -38,7 +42,7 @@ def metric_fields(name: str, info: MetricInfo, probe: Probe, tasks: list[str]) -
         ("interval", _interval(info)),
         ("test", TESTS[info.p_value] + (f", of value = {info.ideal:g}" if info.p_value == "bootstrap" else "")),
         ("also", _also(info)),
-        ("options", _options(name, info)),
+        ("options", _options(info, _arguments(metric))),
         ("asks", _asks(info, probe)),
         ("reads", f"{info.reads} records: {_first_sentence(FORMS[info.reads])}"),
         ("columns", f"{', '.join(info.columns)} (`fairbench measure {name} FILE` reads them from any table)"),
@@ -101,13 +105,21 @@ def _also(info: MetricInfo) -> list[str]:
     return also
 
 
-def _options(name: str, info: MetricInfo) -> list[str]:
-    """The card's options, each with its default and what else it may be."""
+def _arguments(metric: Metric) -> dict[str, str]:
+    """What the function's docstring says of its arguments, by name: an option is explained there."""
+    said = re.search(r"\nArgs:\n(.*?)(?:\n\n|\Z)", inspect.getdoc(metric.function) or "", re.DOTALL)
+    found = re.findall(r"^ {4}(\w+): (.*(?:\n {5,}.*)*)", said.group(1), re.MULTILINE) if said else []
+    return {name: " ".join(text.split()).rstrip(".") for name, text in found}
+
+
+def _options(info: MetricInfo, about: Mapping[str, str]) -> list[str]:
+    """The card's options, each with its default, what else it may be, and what it is."""
     said = []
     for option, default in info.options.items():
         others = [word for word in info.choices.get(option, ()) if word != default]
         kind = {bool: "true or false", int: "a whole number", float: "a number"}.get(type(default), "text")
-        said.append(f"{option}: {'none' if default == '' else default} (default), {', '.join(others) or kind}")
+        what = f": {about[option]}" if option in about else ""
+        said.append(f"{option}: {'none' if default == '' else default} (default), {', '.join(others) or kind}{what}")
     if said:
         option = next((option for option in info.choices if option in info.options), next(iter(info.options)))
         other = next((word for word in info.choices.get(option, ()) if word != info.options[option]), "...")

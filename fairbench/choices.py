@@ -11,7 +11,7 @@ from fairbench.errors import FairbenchError, did_you_mean
 from fairbench.files import digest
 from fairbench.measurement import Metric
 from fairbench.models.model import ModelCard
-from fairbench.plan import Ask, Plan, ScoreOptions, make_plan, probe_options
+from fairbench.plan import Ask, Plan, ScoreOptions, make_plan, moved_metric_options, probe_options
 from fairbench.probes import embedding, fill, likelihood
 from fairbench.registry import Registry
 
@@ -124,7 +124,7 @@ def _refuse_unknown(axes: Axes, owned: Sequence[str]) -> None:
 
 def _swept(registry: Registry, card: ModelCard, ask: Ask, metric: Metric, *, options: ScoreOptions, axes: Axes) -> Swept:
     """The choices of one score, those that come to the same answers once."""
-    changed = {name: value for name, value in metric.options.items() if value != metric.info.options[name]}
+    changed = moved_metric_options(metric)
 
     def asked(choice: Mapping[str, str]) -> Ask:
         resolved, moved = probe_options(registry, card, ask.task, metric, {**options.probe, **choice})

@@ -151,7 +151,7 @@ def describe(
     if bare in metrics:
         used_by = [t for t, info in registry.tasks().items() if bare in info.metrics]
         probe = registry.probe(metrics[bare].probe)
-        console.print_fields(f"metric {bare}", cards.metric_fields(bare, metrics[bare], probe, used_by))
+        console.print_fields(f"metric {bare}", cards.metric_fields(registry.metric(bare), probe, used_by))
     if bare in metrics and bare in tasks:
         console.out.print()
     if bare in tasks:

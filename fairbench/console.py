@@ -3,106 +3,114 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.table import Table
 
-from fairbench.quality import RULES
+from fairbench.figures import (
+    beside_text,
+    figure,
+    flagged_text,
+    interval_text,
+    left_out_text,
+    n_text,
+    p_text,
+    score_lines,
+    spread_text,
+)
+from fairbench.layout import lay_out
 from fairbench.scores import Score, jsonable
 
 if TYPE_CHECKING:
     from fairbench.data import Place
-    from fairbench.spreads import Spread
+    from fairbench.spreads import Outcome, Spread
     from fairbench.study import Run
     from fairbench.sweeps import Sweep
 
-# A file has no width: names of tasks and metrics stay whole there.
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
+MOST_CHOICES = 40
+"""A sweep of more choices is printed in part."""
+
+ENDS = 5
+"""Then so many of the lowest and of the highest."""
+
+ScoreRow = tuple[Sequence[str], str]
+"""The cells of a score's line, and what stands beneath it."""
+
+
+class _Output(Console):
+    """Standard output; a reader that has seen enough (`| head`) is no failure, and the exit code stays that of the work."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        hush()
+
+
+def hush() -> None:
+    """Turns standard output, which nobody reads any more, away: Python would complain when it empties its buffer."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+# A file has no width, so lines are long there unless COLUMNS says otherwise.
+out = _Output(
+    highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit() else 160
+)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-def figure(value: float | None) -> str:
-    """A number as a person reads it: four significant figures, more before the point where there are."""
-    if value is None:
-        return "-"
-    return f"{value:.0f}" if 10_000 <= abs(value) < 10_000_000 else f"{value:.4g}"
-
-
-def interval_text(score: Score) -> str:
-    """The interval in brackets, or a dash."""
-    return f"[{figure(score.interval.low)}, {figure(score.interval.high)}]" if score.interval else "-"
-
-
-def p_text(score: Score) -> str:
-    """The p-value, or a dash."""
-    if score.p_value is None:
-        return "-"
-    return "<1e-4" if score.p_value < 1e-4 else f"{score.p_value:.2g}"
-
-
-def score_rows(table: Table, name: str, metric: str, score: Score, by_group: bool = False) -> None:
-    """Adds a score's line, one for the clean score where records are flagged, and one for each group if they are wanted."""
-    _score_row(table, name, metric, score)
+def score_rows(name: str, metric: str, score: Score, by_group: bool = False) -> Iterator[ScoreRow]:
+    """A score's line, one for the clean score where records are flagged, and one for each group if they are wanted."""
+    yield _cells(name, metric, score), beside_text(score)
     if score.clean and score.flags:
-        _score_row(table, "", "  clean", score.clean)
+        yield _cells("", "  clean", score.clean), ""
     if by_group:
         for group, part in score.by_group.items():
-            _score_row(table, "", f"  {group}", part)
+            yield _cells("", f"  {group}", part), ""
 
 
-def _score_row(table: Table, name: str, metric: str, score: Score) -> None:
+def _cells(name: str, metric: str, score: Score) -> tuple[str, ...]:
     """Value, interval, ideal, p and n; the reason why there is no value stands elsewhere."""
     if score.value is None:
-        table.add_row(name, metric, "undefined", "-", figure(score.ideal), "-", f"{score.n} {score.unit}s")
-        return
-    n = (f"{score.n} of {score.n_total}" if score.n != score.n_total else str(score.n)) + f" {score.unit}s"
-    table.add_row(name, metric, figure(score.value), interval_text(score), figure(score.ideal), p_text(score), n)
+        return name, metric, "undefined", "-", figure(score.ideal), "-", f"{score.n} {score.unit}s"
+    n = f"{n_text(score.n, score.n_total)} {score.unit}s"
+    return name, metric, figure(score.value), interval_text(score.interval), figure(score.ideal), p_text(score), n
 
 
-def score_table(title: str) -> Table:
-    """The empty table of scores."""
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for name in ("task", "metric"):
-        table.add_column(name, overflow="fold")
-    for name in ("value", "interval", "ideal", "p", "n"):
-        table.add_column(name, justify="right")
-    return table
-
-
-def flagged_text(score: Score) -> str:
-    """How many records rules of pair quality flag, and which rules."""
-    if score.clean is None:
-        return ""
-    if not score.flags:
-        return "no record breaks a rule of pair quality"
-    rules = ", ".join(f"{rule.replace('_', ' ')} {count}" for rule, count in score.flags.items())
-    flagged = score.n_records - score.clean.n_records
-    return f"{flagged} of {score.n_records} records break rules of pair quality ({rules}); clean is the score without them"
+def print_scores(title: str, rows: Sequence[ScoreRow], beneath: bool = True) -> None:
+    """The table of scores, with what must be read beside each of them `beneath` its line."""
+    numbers = ("value", "interval", "ideal", "p", "n")
+    if title:
+        out.print(title, style="italic", markup=False)
+    header, *lines = lay_out(("task", "metric", *numbers), [cells for cells, _ in rows], right=numbers)
+    out.print("\n".join(header), style="bold", markup=False)
+    for (_, beside), line in zip(rows, lines, strict=True):
+        out.print("\n".join(line), markup=False)
+        if beside and beneath:
+            out.print(f"    {beside}", style="dim", markup=False)
 
 
 def print_run(run: Run, by_group: bool = False) -> None:
     """The summary of a run: its scores, what must be said beside them, what was skipped or failed, and where all of it lies."""
     level = next((r.score.interval.level for r in run.results if r.score.interval), None)
-    table = score_table(f"{run.card.name} ({run.card.kind})" + (f", {100 * level:g} % intervals" if level else ""))
+    rows: list[ScoreRow] = []
     said: dict[str, list[str]] = {}
     flagged: dict[str, list[str]] = {}
     for result in run.results:
         name, score = f"{result.task['name']}/{result.metric['name']}", result.score
-        score_rows(table, result.task["name"], result.metric["name"], score, by_group)
+        rows += score_rows(result.task["name"], result.metric["name"], score, by_group)
         undefined = (f"undefined, {score.undefined}",) if score.undefined else ()
-        left_out = (f"{count} left out, {reason}" for reason, count in score.left_out.items())
+        left_out = (left_out_text(reason, count) for reason, count in score.left_out.items())
         for text in (*undefined, *left_out, *score.warnings):
             said.setdefault(text, []).append(name)
         if score.flags:
             flagged.setdefault(flagged_text(score), []).append(name)
     if run.results:
-        out.print(table)
+        print_scores(f"{run.card.name} ({run.card.kind})" + (f", {100 * level:g} % intervals" if level else ""), rows)
     for text, names in flagged.items():
         print_named("flagged", names, text, "dim")
     for text, names in said.items():
@@ -130,9 +138,7 @@ def print_named(what: str, names: list[str], text: str, style: str) -> None:
 
 def print_score(name: str, score: Score) -> None:
     """One measured score with its groups and everything that it carries."""
-    table = score_table("")
-    score_rows(table, "answers", name, score, by_group=True)
-    out.print(table)
+    print_scores("", list(score_rows("answers", name, score, by_group=True)), beneath=False)
     if score.undefined:
         out.print(f"undefined: {score.undefined}", style="yellow", markup=False)
     out.print(f"ideal {figure(score.ideal)}; {score.direction}", markup=False)
@@ -142,79 +148,57 @@ def print_score(name: str, score: Score) -> None:
         out.print(f"! {warning}", style="yellow", markup=False)
 
 
-def score_lines(score: Score) -> Iterator[str]:
-    """What a score carries beside its value: the test, its range without one unit, details, counts, what was left out."""
-    if score.interval:
-        yield f"interval: {score.interval.method}"
-    if score.p_method:
-        yield f"p {p_text(score)}: {score.p_method}"
-    if score.p_published is not None:
-        yield f"p of the published definition: {figure(score.p_published)}"
-    if score.leave_one_out:
-        one = score.leave_one_out
-        yield (
-            f"without one of {one.units} {score.unit}s: from {figure(one.low)} without {one.low_without!r} to {figure(one.high)} "
-            f"without {one.high_without!r}"
-        )
-    yield from (f"{key.replace('_', ' ')}: {figure(value)}" for key, value in score.details.items())
-    yield from (f"{key.replace('_', ' ')}: {count}" for key, count in score.counts.items())
-    yield from filter(None, [flagged_text(score)])
-    yield from (f"  {rule.replace('_', ' ')} {count}: {RULES.get(rule, '')}" for rule, count in score.flags.items())
-    yield from (f"left out: {count}, {reason}" for reason, count in score.left_out.items())
-
-
 def print_sweep(sweep: Sweep) -> None:
     """The choices of each score from the lowest value to the highest, and what they have in common in words."""
     for spread in sweep.spreads:
-        table = Table(title=f"{spread.task}/{spread.metric} on {sweep.card.name}", title_justify="left", box=None, pad_edge=False)
-        for axis in spread.axes:
-            table.add_column(axis, overflow="fold")
-        for column in ("value", "interval", "n"):
-            table.add_column(column, justify="right")
-        table.add_column("")
+        out.print(f"{spread.task}/{spread.metric} on {sweep.card.name}", style="italic", markup=False)
+        ranked = sorted((o for o in spread.outcomes if o.value is not None), key=lambda o: o.value or 0.0)
+        shown = ranked
+        if len(ranked) > MOST_CHOICES:
+            shown = [o for i, o in enumerate(ranked) if o.default or not ENDS <= i < len(ranked) - ENDS]
+        _print_choices(spread, shown)
+        if len(shown) < len(ranked):
+            what = f"the {ENDS} lowest, the default and the {ENDS} highest"
+            out.print(f"{what}; all {len(spread.outcomes)} choices in {sweep.folder / spread.file}", markup=False)
+        out.print(spread_text(spread), markup=False)
         undefined: dict[str, list[str]] = {}
         for one in spread.outcomes:
             if one.undefined:
                 undefined.setdefault(one.undefined, []).append(f"[{', '.join(f'{a} {v}' for a, v in one.choice.items())}]")
-        for one in sorted((o for o in spread.outcomes if o.value is not None), key=lambda o: o.value or 0.0):
-            interval = f"[{figure(one.interval.low)}, {figure(one.interval.high)}]" if one.interval else "-"
-            choice = (str(one.choice[axis]) for axis in spread.axes)
-            table.add_row(*choice, figure(one.value), interval, str(one.n), "default" if one.default else "")
-        out.print(table)
-        out.print(spread_text(spread), markup=False)
         for reason, choices in undefined.items():
             print_named("undefined", choices, reason, "yellow")
-        for warning in spread.warnings:
-            out.print(f"! {warning}", style="yellow", markup=False)
+        for text in (*(left_out_text(reason, count) for reason, count in spread.left_out.items()), *spread.warnings):
+            out.print(f"! {text}", style="yellow", markup=False)
         out.print()
     print_end(sweep.skipped, sweep.failed, sweep.folder / "sweeps" if sweep.spreads else None)
 
 
-def spread_text(spread: Spread) -> str:
-    """A spread in words."""
-    s = spread.summary()
-    axes = spread.axes[0] if len(spread.axes) == 1 else f"{', '.join(spread.axes[:-1])} and {spread.axes[-1]}"
-    over, defined = f"over {s['choices']} choices of {axes}", s["choices"] - s["undefined"]
-    if not defined:
-        return f"{over} it has no value."
-    said = f"{over} it runs from {figure(s['low'])} to {figure(s['high'])} (mean {figure(s['mean'])}, sd {figure(s['sd'])})"
-    of = f"{s['same_side']} of {defined}{' with a value' if s['undefined'] else ''}"
-    if s["default"] is None:
-        side = "the default has no value"
-    elif s["default"] == s["ideal"]:
-        side = f"the default is at the ideal, {figure(s['ideal'])}, and so are {of}"
-    else:
-        side = f"{of} lie on the default's side of the ideal {figure(s['ideal'])} (default {figure(s['default'])})"
-    return f"{said}; {side}" + (f"; {s['undefined']} undefined" if s["undefined"] else "") + "."
+def _print_choices(spread: Spread, shown: Sequence[Outcome]) -> None:
+    """A line a choice."""
+    rows = [
+        (
+            *(str(one.choice[axis]) for axis in spread.axes),
+            figure(one.value),
+            interval_text(one.interval),
+            n_text(one.n, one.n_total),
+            "default" if one.default else "",
+        )
+        for one in shown
+    ]
+    numbers = ("value", "interval", "n")
+    for number, lines in enumerate(lay_out((*spread.axes, *numbers, ""), rows, right=numbers, width=out.width)):
+        out.print("\n".join(lines), style=None if number else "bold", markup=False)
 
 
 def print_fields(title: str, fields: Iterable[tuple[str, Any]]) -> None:
     """A card: a name, then a line for each field that has something to say."""
     out.print(title, style="bold", markup=False)
+    width = max(40, min(104, out.width - 14))
     for name, value in fields:
         lines = [str(v) for v in value] if isinstance(value, (list, tuple)) else [str(value)]
         for number, line in enumerate(line for line in lines if line not in ("", "None")):
-            wrapped = textwrap.wrap(line, 104, subsequent_indent="  " if len(lines) > 1 else "")
+            indent = "  " if len(lines) > 1 else ""
+            wrapped = textwrap.wrap(line, width, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
             out.print(f"  {name if number == 0 else '':<11} " + f"\n{'':<14}".join(wrapped), markup=False)
 
 
@@ -270,22 +254,24 @@ def print_places(places: Iterable[Place]) -> None:
 
 def print_json(content: Any) -> None:
     """JSON on standard output, and nothing else there."""
-    sys.stdout.write(json.dumps(jsonable(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    try:
+        sys.stdout.write(json.dumps(jsonable(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        hush()
 
 
 def print_rows(rows: Iterable[Mapping[str, Any]], as_json: bool) -> None:
     """Rows of equal keys as a table, or as JSON."""
-    print_json(list(rows)) if as_json else print_listing(rows)
+    rows = list(rows)
+    print_json(rows) if as_json else print_listing(rows, prose="title" if rows and list(rows[0])[-1] == "title" else "")
 
 
-def print_listing(rows: Iterable[Mapping[str, Any]]) -> None:
-    """Rows of equal keys as a table, the first key in full."""
-    table: Table | None = None
-    for row in rows:
-        if table is None:
-            table = Table(box=None, pad_edge=False)
-            for number, name in enumerate(row):
-                table.add_column(name, overflow="fold", no_wrap=number == 0)
-        table.add_row(*(str(v) for v in row.values()))
-    if table is not None:
-        out.print(table)
+def print_listing(rows: Iterable[Mapping[str, Any]], prose: str = "") -> None:
+    """Rows of equal keys as a table; no name breaks. The last column, if it is `prose`, goes beneath where there is no room."""
+    rows = list(rows)
+    if not rows:
+        return
+    cells = [[str(value) for value in row.values()] for row in rows]
+    for number, lines in enumerate(lay_out(list(rows[0]), cells, prose=prose, width=out.width)):
+        out.print("\n".join(lines), style=None if number else "bold", markup=False)

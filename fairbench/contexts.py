@@ -28,7 +28,7 @@ FEWEST_WORDS, MOST_WORDS = 4, 64
 """Sentences with fewer or more words are passed over: too little context, or more than a sentence."""
 
 NEVER = "never occurs in the corpus"
-UNEVEN = "left out to keep X and Y of equal size"
+UNEVEN = "to keep X and Y of equal size"
 
 # A word is a run of letters and digits, with what an apostrophe or a hyphen joins to it: "son-in-law" does not hold "son".
 TOKEN = re.compile(r"\w+(?:['’-]\w+)*")

@@ -28,6 +28,25 @@ TABLES = {".jsonl": "json", ".json": "json", ".csv": "csv", ".tsv": "tsv", ".par
 ENDINGS = (".txt", *TABLES)
 """What can be read; a .txt file is one running text."""
 
+ELSEWHERE = (
+    ".md",
+    ".pdf",
+    ".html",
+    ".htm",
+    ".xml",
+    ".doc",
+    ".docx",
+    ".rtf",
+    ".epub",
+    ".gz",
+    ".bz2",
+    ".xz",
+    ".zst",
+    ".zip",
+    ".tar",
+)
+"""Endings that can't be read, but which no data set of the Hub is called by."""
+
 HUB = re.compile(
     r"(?P<id>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w.-]+))?(?::(?P<config>[^:]*))?(?::(?P<split>[^:]*))?(?::(?P<column>[^:]+))?"
 )
@@ -98,7 +117,9 @@ def open_corpus(corpus: str, data_dir: Path | None, registry: Registry) -> Corpu
     """
     path = Path(corpus).expanduser()
     if path.is_dir():
-        return _of_files(corpus, path, sorted(_below(path)))
+        below = sorted(_below(path))
+        fit = [file for file in below if file.suffix.lower() in ENDINGS]
+        return _of_files(corpus, path, fit, passed_over=len(below) - len(fit))
     if path.exists():
         return _of_files(corpus, path.parent, [path])
     if glob.has_magic(corpus):
@@ -109,26 +130,34 @@ def open_corpus(corpus: str, data_dir: Path | None, registry: Registry) -> Corpu
     tasks = registry.tasks()
     if corpus in tasks:
         return _of_task(registry.task(corpus), data_dir)
-    if named := HUB.fullmatch(corpus):
+    if not _is_path(corpus) and (named := HUB.fullmatch(corpus)):
         return _of_hub(corpus, named.groupdict(), data_dir)
     texts = sorted(name for name, info in tasks.items() if info.form == Passage.__name__)
+    several = (
+        " Several files are given as a folder or a pattern of names ('books/*.txt'), not with commas." if "," in corpus else ""
+    )
     raise FairbenchError(
-        f"--corpus {corpus}: there is no such file, folder or task.{did_you_mean(corpus, texts)} Wanted are text "
+        f"--corpus {corpus}: there is no such file, folder or task.{did_you_mean(corpus, texts)}{several} Wanted are text "
         f"files ({', '.join(ENDINGS)}; a folder, or a pattern of names), a task with running text ({', '.join(texts)}), or a "
         "data set of the Hub as OWNER/NAME[@REVISION][:CONFIG[:SPLIT[:COLUMN]]]."
     )
 
 
+def _is_path(corpus: str) -> bool:
+    """Whether a name can only be meant for a file or folder: else a slip of the pen would be looked for on the Hub."""
+    return corpus.startswith(("./", "../", "/", "~")) or corpus.lower().endswith((*ENDINGS, *ELSEWHERE))
+
+
 def _below(folder: Path) -> Iterator[Path]:
-    """The files of a folder that can be read, hidden ones left out."""
+    """The files of a folder, hidden ones left out."""
     for path in folder.rglob("*"):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.suffix.lower() in ENDINGS and path.is_file() and not hidden:
+        if path.is_file() and not hidden:
             yield path
 
 
-def _of_files(corpus: str, root: Path, files: list[Path]) -> Corpus:
-    """Files, by their names below a folder."""
+def _of_files(corpus: str, root: Path, files: list[Path], passed_over: int = 0) -> Corpus:
+    """Files, by their names below a folder; `passed_over` others lie there that can't be read."""
     wrong = next((file.name for file in files if file.suffix.lower() not in ENDINGS), None)
     if wrong or not files:
         what = f"{wrong} is no text file by its name" if wrong else "the folder holds no text file"
@@ -138,6 +167,7 @@ def _of_files(corpus: str, root: Path, files: list[Path]) -> Corpus:
         )
     names = {file.relative_to(root).as_posix(): file for file in files}
     digests = {name: file_sha256(file) for name, file in names.items()}
+    others = "1 file of the corpus folder was" if passed_over == 1 else f"{passed_over} files of the corpus folder were"
     return Corpus(
         lambda: (document for name, file in names.items() for document in _in_file(name, file)),
         {
@@ -146,7 +176,8 @@ def _of_files(corpus: str, root: Path, files: list[Path]) -> Corpus:
             "files": digests if len(digests) <= MOST_FILES else None,
             "n_files": len(digests),
             "sha256": digest(digests),
-            "warnings": [],
+            "passed_over": passed_over,
+            "warnings": [f"{others} passed over, since they end in none of {', '.join(ENDINGS)}."] if passed_over else [],
         },
     )
 
@@ -157,7 +188,7 @@ def _in_file(name: str, path: Path) -> Documents:
     if form is None:
         yield name, _pieces(path)
     elif path.stat().st_size:
-        source = Source(format=form, columns=("text",), may_be_empty=("text",))  # type: ignore[arg-type]
+        source = Source(format=form, columns=())  # type: ignore[arg-type]
         shown = f"The file {path} of the corpus"
         yield from _in_rows(read(path, source, shown), "text", shown, f"{name}:")
 
@@ -165,6 +196,11 @@ def _in_file(name: str, path: Path) -> Documents:
 def _in_rows(table: Iterable[Mapping[str, Any]], column: str, shown: str, prefix: str = "") -> Documents:
     """A document a row; rows without text are passed over."""
     for n, row in enumerate(table, 1):
+        if column not in row:
+            raise FairbenchError(
+                f"{shown}: found the columns {', '.join(row)}; wanted `{column}` (row {n}). Rename the column that "
+                "holds the text."
+            )
         text = row[column]
         if text is None:
             continue

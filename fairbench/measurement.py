@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 TIE_WARNING = 0.01
 DROPPED_WARNING = 0.01
 FEW_UNITS = 10
+FEW_IN_STRATUM = 5
+"""With 3 words a set WEAT's 95 % interval was seen to cover 87-91 %, with 8 words 99 %."""
 DISAGREE = (
     "The test and the interval disagree on whether the ideal can be the value: they rest on different assumptions (the metric's "
     "card names them). Print both, or neither."
@@ -53,6 +55,7 @@ class Metric:
         significance: (answers, generator) -> PValue, the metric's own null distribution.
         counts: answers -> named counts that the formula is made of.
         details: (answers, generator) -> further named figures of the analysis.
+        unused: answers -> for each row the reason why the formula does not use it, or null; such rows are left out and counted.
         source_sha256: of the metric's file, so that an edited metric is measured again.
         options: the card's options as the user wants them; all of the functions get them as keyword arguments.
     """
@@ -63,6 +66,7 @@ class Metric:
     significance: Callable[..., PValue] | None = None
     counts: Callable[..., dict[str, int]] | None = None
     details: Callable[..., dict[str, float]] | None = None
+    unused: Callable[..., Sequence[str | None]] | None = None
     source_sha256: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -91,7 +95,12 @@ class Metric:
             read = type(known[name])(value)
         except (TypeError, ValueError):
             read = None
-        if read is None or (allowed and read not in allowed):
+        if isinstance(read, int) and isinstance(value, float) and read != value:
+            read = None
+        low, high = self.info.limits.get(name, (-np.inf, np.inf))
+        if name in self.info.limits:
+            wanted += f" of at least {low:g}" + (f" and at most {high:g}" if np.isfinite(high) else "")
+        if read is None or (allowed and read not in allowed) or (name in self.info.limits and not low <= read <= high):
             raise FairbenchError(f"The option {name} of the metric {self.name} is {value!r}; wanted {wanted}.")
         return read
 
@@ -107,10 +116,11 @@ class MeasureOptions:
 
     def __post_init__(self) -> None:
         """Refuses a level or a number of draws that no interval can have."""
-        if not 0 < self.level < 1 or self.draws < 0 or self.seed < 0:
+        whole = all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in (self.draws, self.seed))
+        if not whole or not isinstance(self.level, (int, float)) or not 0 < self.level < 1:
             raise FairbenchError(
-                f"Found the level {self.level:g}, {self.draws} draws and the seed {self.seed}; wanted a level between 0 and 1, "
-                "and draws and a seed of 0 or more."
+                f"Found the level {self.level!r}, {self.draws!r} draws and the seed {self.seed!r}; wanted a level between 0 and "
+                "1, and draws and a seed that are whole numbers of 0 or more."
             )
 
 
@@ -142,36 +152,53 @@ def _by_group(metric: Metric, table: pd.DataFrame, options: MeasureOptions) -> l
     return [(str(name), table[table["group"] == name]) for name in names] if len(names) > 1 else []
 
 
-def _clean(
-    metric: Metric, table: pd.DataFrame, options: MeasureOptions, whole: Score
-) -> tuple[dict[str, int], Score | None]:
-    """Flagged records by rule of pair quality, and the score over the others; nothing where the table holds no sentences."""
-    found = flags(table, metric.info.reads)
+def _clean(metric: Metric, table: pd.DataFrame, options: MeasureOptions, whole: Score) -> tuple[dict[str, int], Score | None]:
+    """Usable records by the rule of pair quality that flags them, and the score over the others; nothing without sentences."""
+    used, left_out = _used(metric, table)
+    found = flags(used, metric.info.reads)
     if found is None:
         return {}, None
-    by_rule = Counter(rule for rules in found for rule in rules)
+    by_rule = dict(sorted(Counter(rule for rules in found for rule in rules).items()))
     if not by_rule:
         return {}, whole
-    clean = table[[not rules for rules in found]]
-    score = measure_once(metric, clean, options)
-    if not len(clean):
-        score = dataclasses.replace(score, undefined="every record is flagged by a rule of pair quality")
-    return dict(sorted(by_rule.items())), score
+    kept = np.array([not rules for rules in found])
+    score = (
+        _score(metric, used[kept], options)
+        if kept.any()
+        else dataclasses.replace(_nothing(metric, used[kept]), undefined="every record is flagged by a rule of pair quality")
+    )
+    left_out = {**left_out, "flagged by a rule of pair quality": int((~kept).sum())}
+    return by_rule, dataclasses.replace(score, left_out=left_out, n_total=whole.n_total)
 
 
 def measure_once(metric: Metric, table: pd.DataFrame, options: MeasureOptions) -> Score:
     """The score of these rows as they are, which have every row key: without groups and without a clean score beside it."""
-    used, left_out = usable(table, metric.info)
+    used, left_out = _used(metric, table)
     return dataclasses.replace(_score(metric, used, options), left_out=left_out, n_total=_count(table, metric.info.unit))
 
 
-def _score(metric: Metric, table: pd.DataFrame, options: MeasureOptions) -> Score:
-    info = metric.info
-    n = _count(table, info.unit)
-    empty = Score(
+def _used(metric: Metric, table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+    """The rows that the formula uses, and the others counted by reason."""
+    used, left_out = usable(table, metric.info)
+    if metric.unused is None or not len(used):
+        return used, left_out
+    reasons = list(metric.unused(used, **metric.options))
+    kept = np.array([reason is None for reason in reasons])
+    return used[kept], {**left_out, **Counter(reason for reason in reasons if reason is not None)}
+
+
+def _nothing(metric: Metric, table: pd.DataFrame) -> Score:
+    """A score without a value, over the units of these rows."""
+    info, n = metric.info, _count(table, metric.info.unit)
+    return Score(
         value=None, interval=None, p_value=None, p_method=None, n=n, n_total=n, n_records=len(table),
         ideal=info.ideal, unit=info.unit, direction=info.direction,
     )  # fmt: skip
+
+
+def _score(metric: Metric, table: pd.DataFrame, options: MeasureOptions) -> Score:
+    info, empty = metric.info, _nothing(metric, table)
+    n = empty.n
     if not len(table):
         return dataclasses.replace(empty, undefined="no answer could be used")
     try:
@@ -233,8 +260,10 @@ def _interval(
     if found is None:
         why = "give the same value" if len(kept) else "have no value"
         return None, None, None, [*warnings, f"No interval: all draws over {units.count} {units.kind} {why}."]
-    if units.count < FEW_UNITS:
-        warnings.append(f"The interval rests on {units.count} {units.kind} only and is not to be relied on.")
+    smallest = int(np.bincount(units.stratum).min())
+    if units.count < FEW_UNITS or smallest < FEW_IN_STRATUM:
+        of = f" ({smallest} in the smallest set)" if smallest < units.count else ""
+        warnings.append(f"The interval rests on {units.count} {units.kind}{of} only and is not to be relied on.")
     p = bootstrap_p(kept, info.ideal) if info.p_value == "bootstrap" else None
     return found, float(kept.std()), p, warnings
 

@@ -27,16 +27,22 @@ def folder_name(card: ModelCard) -> str:
 
 def result_name(metric: str, moved: Mapping[str, Any]) -> str:
     """<metric>.json; what was moved from its default is joined to the name after @."""
-    joined = ",".join(f"{name}={value}" for name, value in sorted(moved.items()))
+    joined = ",".join(f"{name}={_fit(str(value))}" for name, value in sorted(moved.items()))
     return metric + (f"@{joined}" if joined else "") + ".json"
 
 
-def moved_options(options: ScoreOptions, task: TaskInfo) -> dict[str, Any]:
-    """The limit, the corpus and the measure options that are not the default."""
+def _fit(value: str) -> str:
+    """A value as it may stand in a file name; what had to be changed or cut is told apart from its like by six digits."""
+    kept = "".join(c if c.isalnum() or c in "._-+ " else "-" for c in value)[:60]
+    return kept if kept == value else f"{kept}-{digest(value)[:6]}"
+
+
+def moved_options(options: ScoreOptions, task: TaskInfo, corpus: str = "") -> dict[str, Any]:
+    """The limit, the corpus (with digits that tell its content) and the measure options that are not the default."""
     usual, given = dataclasses.asdict(MeasureOptions()), dataclasses.asdict(options.measure)
     moved = {name: value for name, value in given.items() if value != usual[name]}
     if task.contexts:
-        moved["corpus"] = slug(options.corpus or "")
+        moved["corpus"] = "-".join(filter(None, (slug(options.corpus or ""), corpus)))
         if options.contexts != CONTEXTS:
             moved["contexts"] = options.contexts
     return moved if options.limit is None else {**moved, "limit": f"{options.limit:g}"}

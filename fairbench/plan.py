@@ -151,7 +151,12 @@ def probe_options(
 def _with_options(metric: Metric, asked: Mapping[str, Any]) -> tuple[Metric, dict[str, Any]]:
     """The metric with those of the asked options that it has, and those of them that are not its default."""
     changed = metric.with_options({name: value for name, value in asked.items() if name in metric.info.options})
-    return changed, {name: value for name, value in changed.options.items() if value != metric.info.options[name]}
+    return changed, moved_metric_options(changed)
+
+
+def moved_metric_options(metric: Metric) -> dict[str, Any]:
+    """Options that are not the card's default, marked as the metric's: a probe may have one of the same name."""
+    return {f"metric.{name}": value for name, value in metric.options.items() if value != metric.info.options[name]}
 
 
 def _refuse_idle_metric_options(asks: Iterable[Ask], options: ScoreOptions) -> None:

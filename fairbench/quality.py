@@ -24,6 +24,7 @@ RULES = {
     "casing_mismatch": "capitals differ in a word that stays or in the first one, or a group's name lacks its capital",
     "context_changed": "a filled sentence is not its context with BLANK replaced",
     "duplicate": "the same sentences stand in another record",
+    "missing_sentence": "a sentence is not there, so that no rule could look at it",
     "mixed_kinds": "the sides name groups of different kinds, or of another kind than the record's group",
     "negation_mismatch": "one side is negated more often than the other",
     "no_change": "two sides have the same words",
@@ -62,9 +63,13 @@ def flags(table: pd.DataFrame, form: str) -> list[tuple[str, ...]] | None:
     columns = COLUMNS.get(form, ())
     if not columns or not len(table) or any(c not in table.columns for c in columns):
         return None
-    texts = [table[c].tolist() for c in columns]
-    if not all(isinstance(text, str) for column in texts for text in column):
+    there = [all(isinstance(text, str) for text in row) for row in zip(*(table[c].tolist() for c in columns), strict=True)]
+    if not any(there):
         return None
+    if not all(there):
+        found_there = iter(flags(table[there], form) or ())
+        return [next(found_there) if whole else ("missing_sentence",) for whole in there]
+    texts = [table[c].tolist() for c in columns]
     if form == "Pair":
         found = [set(_pair(*row)) for row in zip(*texts, _column(table, "group"), _column(table, DIRECTION), strict=True)]
     else:

@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -85,3 +87,9 @@ def lm_eval_shape(results: Mapping[str, Sequence[tuple[str, Result]]]) -> dict[s
         }  # fmt: skip
         shaped["model_name"] = first.model["name"]
     return shaped
+
+
+def versions() -> dict[str, str]:
+    """Versions of what can move a number."""
+    names = ("fairbench", "torch", "transformers", "tokenizers", "datasets", "numpy", "scipy", "pandas")
+    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in names}}

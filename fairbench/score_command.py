@@ -13,7 +13,7 @@ from fairbench.errors import FairbenchError
 
 if TYPE_CHECKING:
     from fairbench.choices import Axes
-    from fairbench.plan import ScoreOptions
+    from fairbench.plan import Ask, ScoreOptions
 
 
 def score(
@@ -119,7 +119,7 @@ def _print_plan(model: str, options: ScoreOptions, as_json: bool) -> None:
             "task": ask.task.name,
             "probe": ask.probe,
             "metrics": ", ".join(m.name for m in ask.metrics),
-            "options": _said(ask.options),
+            "options": _said({**ask.options, **_met(ask, options)}),
         }
         for ask in plan.asks
     ]
@@ -140,11 +140,17 @@ def _print_sweep_plan(model: str, options: ScoreOptions, axes: Axes, as_json: bo
         then = "; ".join(said for axis, said in parts.items() if axis in score.axes)
         for number, (choice, ask) in enumerate(score.choices):
             name = (_said(choice) or "all rows") + (" (default)" if number == 0 else "")
-            row = {"task": ask.task.name, "probe": ask.probe, "choice": name, "metrics": "", "then": then}
+            met = "; ".join(filter(None, (_said(_met(ask, options)), then)))
+            row = {"task": ask.task.name, "probe": ask.probe, "choice": name, "metrics": "", "then": met}
             row = rows.setdefault((ask.task.name, name), row)
             row["metrics"] += (", " if row["metrics"] else "") + score.metric.name
     skipped = ({"task": n, "probe": "-", "choice": "-", "metrics": "skipped", "then": why} for n, why in plan.skipped.items())
     console.print_rows([*rows.values(), *skipped], as_json)
+
+
+def _met(ask: Ask, options: ScoreOptions) -> dict[str, Any]:
+    """The corpus that a task's words are met in, and in how many sentences; nothing for the others."""
+    return {"corpus": options.corpus, "contexts": options.contexts} if ask.task.info.contexts else {}
 
 
 def _halves(axes: Axes) -> str:

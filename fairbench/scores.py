@@ -35,6 +35,7 @@ class MetricInfo:
         options: choices that the definition leaves to the user, with their defaults (`tail`: "two-sided"); keyword arguments of
             the function and of the optional functions beside it. A value has the type of its default.
         choices: for those options that are one of a few words, the words.
+        limits: for numeric options the smallest and the largest value that has a meaning.
         leave_one_out: the score also says how far it moves when one unit is left out (a word of an association test).
         most_draws: the bootstrap takes at most so many draws, where one draw is a whole analysis; null for as many as asked for.
         bootstrap_options: numeric options that are at most so large inside the bootstrap, for the same reason.
@@ -65,6 +66,7 @@ class MetricInfo:
     random: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     leave_one_out: bool = False
     most_draws: int | None = None
     bootstrap_options: Mapping[str, float] = field(default_factory=dict)
@@ -77,8 +79,8 @@ class Source:
     """One complete place where a task's rows come from. Read by `fairbench.data`; a task never opens anything.
 
     Attributes:
-        format: "csv", "tsv" (nothing in it is quoted), "json", "parquet", "lines" (a row a line, column `text`) or "document" (a row
-            a file, column `text`).
+        format: "csv", "tsv" (nothing in it is quoted), "json", "parquet", "lines" (a row a line, column `text`) or "document"
+            (a row a file, column `text`).
         columns: columns that every row must have, with a non-empty value in each.
         may_be_empty: those of the columns in which a value may be empty all the same (blank lines).
         files: raw files below the data folder, path -> sha256, read in this order; empty for a Hub source.

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 Flags = NDArray[np.bool_]
 
 
+LACKS = "its template and attribute lack a target of some group"
+
+
 @dataclass(frozen=True)
 class Cells:
     """Cells in the order of their templates and attributes.
@@ -55,8 +58,9 @@ def cells(answers: pd.DataFrame) -> Cells:
         answers: columns `template target attribute group log_p log_prior mass`, each with a value, and perhaps `cluster`.
 
     Raises:
-        FairbenchError: a target stands twice in a cell, or a cell reaches over two clusters.
+        FairbenchError: a target stands twice in a cell, a cell reaches over two clusters, or a probability is above 1.
     """
+    _refuse_impossible(answers)
     template, attribute, group, target = (_text(answers, c) for c in ("template", "attribute", "group", "target"))
     once: dict[tuple[str, ...], int] = {}
     for place in zip(template, attribute, group, target, strict=True):
@@ -80,6 +84,24 @@ def cells(answers: pd.DataFrame) -> Cells:
     mass = np.bincount(of_row, weights=answers["mass"].to_numpy(dtype=float)) / np.bincount(of_row)
     row = np.unique(of_row, return_index=True)[1].astype(np.intp)
     return Cells(tuple(map(str, groups)), row, of_row, targets.astype(np.intp), gain, mass)
+
+
+def _refuse_impossible(answers: pd.DataFrame) -> None:
+    """Log-probabilities above 0 and probabilities outside of 0 to 1 are no answers, whatever the formula makes of them."""
+    limits = {"log_p": (-np.inf, 0.0, "a log-probability, 0 or less"), "mass": (0.0, 1.0, "a probability between 0 and 1")}
+    limits["log_prior"] = limits["log_p"]
+    for column, (low, high, wanted) in limits.items():
+        values = answers[column].to_numpy(dtype=float)
+        bad = np.flatnonzero((values < low) | (values > high + 1e-4))
+        if len(bad):
+            raise FairbenchError(f"Row {bad[0] + 1}, column {column!r}: found {values[bad[0]]:.6g}, wanted {wanted}.")
+
+
+def unused(answers: pd.DataFrame) -> list[str | None]:
+    """Rows of cells in which a group has no target; none where no cell is whole, which the formula says by itself."""
+    found = cells(answers)
+    kept = found.whole | (not found.whole.any())
+    return [None if kept[cell] else LACKS for cell in found.of_row]
 
 
 def scored(found: Cells, mass_floor: float) -> Cells:
@@ -108,12 +130,11 @@ def scored(found: Cells, mass_floor: float) -> Cells:
 
 
 def counts(answers: pd.DataFrame) -> dict[str, int]:
-    """Cells with a target of every group, cells without, and each group's different targets."""
+    """Cells with a target of every group, and each group's different targets."""
     found = cells(answers)
-    whole = int(found.whole.sum())
     targets = answers["target"].groupby(answers["group"].astype(str)).nunique()
     words = {f"targets_{group}": int(targets[group]) for group in found.groups}
-    return {"cells": whole, "cells_without_a_group": len(found.row) - whole, **words}
+    return {"cells": int(found.whole.sum()), **words}
 
 
 def mass(answers: pd.DataFrame) -> dict[str, float]:

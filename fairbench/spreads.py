@@ -20,6 +20,7 @@ class Outcome:
         choice: the value of every axis; "all" where templates or words are left whole.
         default: what the same request scores without a sweep.
         n: units used.
+        n_total: units that the answers hold; null for a part of the rows.
         interval: of a choice that uses all rows; null for a part of them.
         undefined: why there is no value.
         words: of a half, the words that stay, by set.
@@ -29,6 +30,7 @@ class Outcome:
     choice: Mapping[str, Any]
     value: float | None
     n: int
+    n_total: int | None = None
     default: bool = False
     interval: Interval | None = None
     undefined: str | None = None
@@ -38,14 +40,22 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
-    """One score under every choice; the default choice is always among them, and stands first."""
+    """One score under every choice; the default choice is always among them, and stands first.
+
+    Attributes:
+        left_out: rows that the default choice does not use, by reason.
+        warnings: those of the default's score.
+        file: where it is saved, below the model's folder.
+    """
 
     task: str
     metric: str
     axes: tuple[str, ...]
     ideal: float
     outcomes: tuple[Outcome, ...]
+    left_out: Mapping[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    file: str = ""
 
     def summary(self) -> dict[str, Any]:
         """What the outcomes have in common.
@@ -70,8 +80,9 @@ class Spread:
         }
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-ready: task, metric, axes, summary, outcomes, warnings."""
-        own = {name: value for name, value in dataclasses.asdict(self).items() if name not in ("outcomes", "warnings")}
-        ends = {"outcomes": [dataclasses.asdict(o) for o in self.outcomes], "warnings": self.warnings}
+        """JSON-ready: task, metric, axes, ideal, summary, outcomes, left_out, warnings."""
+        own = {name: getattr(self, name) for name in ("task", "metric", "axes", "ideal")}
+        outcomes = [dataclasses.asdict(o) for o in self.outcomes]
+        ends = {"outcomes": outcomes, "left_out": self.left_out, "warnings": self.warnings}
         plain: dict[str, Any] = jsonable({**own, "summary": self.summary(), **ends})
         return plain

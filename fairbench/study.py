@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib.metadata
 import platform
 import time
 import traceback
@@ -31,13 +30,16 @@ from fairbench.naming import folder_name, moved_options, result_name
 from fairbench.plan import Ask, ScoreOptions, make_plan
 from fairbench.records import UNASKED, Association, as_row
 from fairbench.registry import Registry
-from fairbench.results import SCHEMA, Result, lm_eval_shape, read_result, write_result
+from fairbench.results import SCHEMA, Result, lm_eval_shape, read_result, versions, write_result
 
 if TYPE_CHECKING:
     import pandas as pd
 
 ANSWERS_VERSION = 2
 """Raised when answers of the same cell would come out otherwise; old ones are then not taken up."""
+
+CORPUS_CONTENT = ("files", "n_files", "sha256", "hub", "config", "split", "column", "revision", "data")
+"""What of a corpus' provenance tells its content, wherever it lies."""
 
 Progress = Callable[[str, int, int], None]
 """Called with (what, done, total) while records are asked."""
@@ -111,6 +113,7 @@ class Runner:
         self.failed: dict[str, str] = {}
         self.skipped: dict[str, str] = {}
         self._loaded: Model | None = None
+        self.corpus = ""
         self._flags: dict[str, str | None] = {}
 
     def look_through(self, asks: Sequence[Ask]) -> dict[str, Asked]:
@@ -157,6 +160,8 @@ class Runner:
             registry=self.registry,
         )
         self.progress("corpus", 1, 1)
+        about = next(iter(drawn.values())).provenance
+        self.corpus = digest({name: about.get(name) for name in CORPUS_CONTENT})[:6]
         return {name: asked.with_records(drawn[name].records, drawn[name].provenance) for name, asked in words.items()}
 
     def run(self, ask: Ask, asked: Asked) -> list[Result]:
@@ -184,7 +189,7 @@ class Runner:
 
     def path(self, ask: Ask, metric: Metric) -> Path:
         """Where the result of one metric lies."""
-        moved = {**ask.moved[metric.name], **moved_options(self.options, ask.task.info)}
+        moved = {**ask.moved[metric.name], **moved_options(self.options, ask.task.info, self.corpus)}
         return self.folder / ask.task.name / result_name(metric.name, moved)
 
     def _ask(self, ask: Ask, asked: Asked, store: AnswerStore) -> None:
@@ -245,7 +250,7 @@ class Runner:
             return found
         note = store.note()
         score = measure(metric, read(), options.measure)
-        limited_by = (f"Limited to {asked.n} of {asked.total} records: for a trial only.",) if asked.n < asked.total else ()
+        limited_by = _limited_by(asked)
         score = dataclasses.replace(score, warnings=(*score.warnings, *self.card.notes, *note["notes"], *limited_by))
         result = Result(
             schema=SCHEMA,
@@ -273,10 +278,12 @@ def write_summary(folder: Path) -> None:
     write_json(folder / "results.json", lm_eval_shape(_all_results(folder)))
 
 
-def versions() -> dict[str, str]:
-    """Versions of what can move a number."""
-    names = ("fairbench", "torch", "transformers", "tokenizers", "datasets", "numpy", "scipy", "pandas")
-    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in names}}
+def _limited_by(asked: Asked) -> tuple[str, ...]:
+    """What a limit did, to be said beside the score."""
+    if asked.n == asked.total:
+        return ()
+    lost = f" It leaves no record of {', '.join(asked.lost)}." if asked.lost else ""
+    return (f"Limited to {asked.n} of {asked.total} records: for a trial only.{lost}",)
 
 
 def _what(error: Exception) -> str:

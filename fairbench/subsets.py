@@ -86,7 +86,7 @@ def halves(table: pd.DataFrame, form: str, count: int, seed: int) -> list[Subset
         seed: of the draws.
 
     Raises:
-        Undefined: no set has two words.
+        Undefined: no set has two words; of slots, no two words of a group that stand in the same templates.
     """
     slots = form == "Slot"
     units = resampling_units(table.assign(cluster=table["target"], stratum=_places(table)) if slots else table)
@@ -99,7 +99,7 @@ def halves(table: pd.DataFrame, form: str, count: int, seed: int) -> list[Subset
         both = [len(inside) for name, inside in zip(names, members, strict=True) if name in ROLES[:2]]
         sizes = [max(1, min(both) // 2) if name in ROLES[:2] else size for name, size in zip(names, sizes, strict=True)]
     if sizes == [len(inside) for inside in members]:
-        raise Undefined("no set of its words has two of them to choose from")
+        raise Undefined(_single(form, len(members) > len(set(names))))
     column = "target" if slots else "cluster" if form == "Association" else None
     words = None if column is None else _labels(table[column].where(table[column].notna(), table["id"]))[first]
     rng = np.random.default_rng(seed)
@@ -115,6 +115,14 @@ def halves(table: pd.DataFrame, form: str, count: int, seed: int) -> list[Subset
         if len(found) == count:
             break
     return list(found.values())
+
+
+def _single(form: str, apart: bool) -> str:
+    """Why there is no half: every set has one word; or, of slots, more that stand `apart`, in different templates."""
+    if form == "Slot" and apart:
+        return "no two target words of a group stand in the same templates; halves need two or more"
+    each = {"Slot": "each group has one target word", "Association": "each set has one word"}
+    return f"{each.get(form, 'each stratum has one unit')}; halves need two or more"
 
 
 def _places(table: pd.DataFrame) -> NDArray[np.object_]:

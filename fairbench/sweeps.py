@@ -29,9 +29,10 @@ from fairbench.measurement import measure_once
 from fairbench.models.model import ModelCard
 from fairbench.naming import folder_name, moved_options, result_name
 from fairbench.plan import Ask, ScoreOptions
-from fairbench.results import Result
+from fairbench.records import UNASKED, as_row
+from fairbench.results import Result, versions
 from fairbench.spreads import Outcome, Spread
-from fairbench.study import Progress, Runner, versions, write_summary
+from fairbench.study import Progress, Runner, write_summary
 from fairbench.tables import complete, usable
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def sweep(model: str, options: ScoreOptions, axes: Axes, progress: Progress | No
     folder = options.output_path / folder_name(wanted.plan.card)
     runner = Runner(wanted.plan.card, folder, options, progress or (lambda what, done, total: None))
     asked = runner.look_through([score.default for score in wanted.scores])
-    scores, without = _with_templates([s for s in wanted.scores if s.default.task.name in asked], asked)
+    scores, without = _with_parts([s for s in wanted.scores if s.default.task.name in asked], asked, axes)
     results, failed = _results(runner, scores, asked)
     skipped = {**wanted.skipped, **runner.skipped, **without}
     spreads = []
@@ -104,29 +105,57 @@ def sweep(model: str, options: ScoreOptions, axes: Axes, progress: Progress | No
     return Sweep(wanted.plan.card, tuple(spreads), folder, skipped, {**runner.failed, **failed})
 
 
-def _with_templates(scores: Sequence[Swept], asked: Mapping[str, Asked]) -> tuple[list[Swept], dict[str, str]]:
-    """Takes the axis `template` from scores whose records have none, before any model work; and says which these are.
+WANTED = {
+    "template": "templates to choose from ({why}). Wanted a task of Slot records, which are made of templates, or one whose "
+    "records name theirs (meta.template), such as planted_pairs.",
+    "words": "words to choose from ({why}). Wanted a task with two words or more in a set, such as weat_6.",
+}
+"""What is said where an axis over parts of the rows was asked for and no task has a choice of it."""
+
+
+def _with_parts(scores: Sequence[Swept], asked: Mapping[str, Asked], axes: Axes) -> tuple[list[Swept], dict[str, str]]:
+    """Takes `template` and `words` from scores whose records leave no choice of them, before any model work; and says from which.
 
     Raises:
-        FairbenchError: nothing that was asked for has templates.
+        FairbenchError: nothing that was asked for has a choice of one of them.
     """
-    without: dict[str, str] = {}
-    for name in {score.default.task.name: None for score in scores if "template" in score.axes}:
-        found = {subsets.template_of(record) for record in asked[name].records()} - {None}
-        if len(found) < 2:
-            without[name] = "all of its records have one template" if found else "its records name no template"
-    if without and not any("template" in s.axes and s.default.task.name not in without for s in scores):
-        why = "; ".join(f"{name}: {reason}" for name, reason in without.items())
-        raise FairbenchError(
-            f"--sweep template: nothing that was asked for has templates to choose from ({why}). Wanted a task of Slot records, "
-            "which are made of templates, or one whose records name theirs (meta.template), such as planted_pairs."
-        )
+    without: dict[tuple[str, str], str] = {}
+    for axis in (axis for axis in ROW_AXES if axis in axes):
+        having = {score.default.task.name: score for score in scores if axis in score.axes}
+        find = _no_templates if axis == "template" else _no_halves
+        reasons = {name: why for name, score in having.items() if (why := find(score, asked[name]))}
+        if reasons and len(reasons) == len(having):
+            why = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+            raise FairbenchError(f"--sweep {axis}: nothing that was asked for has {WANTED[axis].format(why=why)}")
+        without |= {(name, axis): why for name, why in reasons.items()}
     mended = []
     for s in scores:
-        axes = tuple(axis for axis in s.axes if axis != "template" or s.default.task.name not in without)
-        if axes:
-            mended.append(dataclasses.replace(s, axes=axes))
-    return mended, {f"{name} over template": why for name, why in without.items()}
+        left = tuple(axis for axis in s.axes if (s.default.task.name, axis) not in without)
+        if left:
+            mended.append(dataclasses.replace(s, axes=left))
+    return mended, {f"{name} over {axis}": why for (name, axis), why in without.items()}
+
+
+def _no_templates(score: Swept, asked: Asked) -> str:
+    """Why the records leave no choice of templates; empty where they do."""
+    found = {subsets.template_of(record) for record in asked.records()} - {None}
+    if len(found) > 1:
+        return ""
+    return "all of its records have one template" if found else "its records name no template"
+
+
+def _no_halves(score: Swept, asked: Asked) -> str:
+    """Why the records leave no halves of their words; empty where they do."""
+    import pandas as pd
+
+    rows = pd.DataFrame([as_row(record) for record in asked.records() if not record.meta.get(UNASKED)])
+    info = score.metric.info
+    try:
+        if len(rows):  # else nothing can be asked, and the score says why
+            subsets.halves(complete(rows.assign(**{c: None for c in info.columns if c not in rows}), info), info.reads, 1, 0)
+    except Undefined as why:
+        return str(why)
+    return ""
 
 
 def _results(
@@ -167,22 +196,23 @@ def _spread(runner: Runner, score: Swept, found: Sequence[Result | str], axes: A
             outcomes.append(dataclasses.replace(whole, undefined=result))
             continue
         path = runner.path(ask, score.metric).relative_to(runner.folder).as_posix()
-        seen = {name: getattr(result.score, name) for name in ("value", "n", "interval", "undefined")}
+        seen = {name: getattr(result.score, name) for name in ("value", "n", "n_total", "interval", "undefined")}
         outcomes.append(dataclasses.replace(whole, **seen, result=path))
         if rows:
             table = AnswerStore(runner.folder / "answers", Path(result.answers["path"]).stem).read()
             outcomes += _parts(table, score, whole, options=runner.options, axes=axes, skipped=skipped)
     first = next(result for result in found if isinstance(result, Result))
+    default = found[0].score if isinstance(found[0], Result) else None
     spread = Spread(
         task=score.default.task.name,
         metric=score.metric.name,
         axes=score.axes,
         ideal=score.metric.info.ideal,
         outcomes=tuple(outcomes),
-        warnings=found[0].score.warnings if isinstance(found[0], Result) else (),
+        left_out=default.left_out if default else {},
+        warnings=default.warnings if default else (),
     )
-    _write(runner, score, spread, first, axes)
-    return spread
+    return dataclasses.replace(spread, file=_write(runner, score, spread, first, axes))
 
 
 def _parts(
@@ -223,13 +253,13 @@ def said(choice: Mapping[str, Any]) -> str:
     return ", ".join(f"{axis} {value}" for axis, value in choice.items())
 
 
-def _write(runner: Runner, score: Swept, spread: Spread, result: Result, axes: Axes) -> None:
-    """Saves a spread as sweeps/<task>/<metric>@over=<axes>.json, with all that it came from."""
+def _write(runner: Runner, score: Swept, spread: Spread, result: Result, axes: Axes) -> str:
+    """Saves a spread as sweeps/<task>/<metric>@over=<axes>.json, with all that it came from; its place below the folder."""
     options, default = runner.options, score.default
     name = {
         **default.moved[score.metric.name],
-        **moved_options(options, default.task.info),
-        "over": "+".join(sorted(score.axes)),
+        **moved_options(options, default.task.info, runner.corpus),
+        "over": "+".join("-".join((axis, *axes[axis])) for axis in sorted(score.axes)),
     }
     content = {
         "schema": SCHEMA,
@@ -246,4 +276,6 @@ def _write(runner: Runner, score: Swept, spread: Spread, result: Result, axes: A
             "platform": platform.platform(),
         },
     }
-    write_json(runner.folder / "sweeps" / spread.task / result_name(spread.metric, name), content)
+    path = runner.folder / "sweeps" / spread.task / result_name(spread.metric, name)
+    write_json(path, content)
+    return path.relative_to(runner.folder).as_posix()

@@ -55,10 +55,23 @@ def usable(table: pd.DataFrame, info: MetricInfo) -> tuple[pd.DataFrame, dict[st
             bad = table[column].isna().to_numpy()
         else:
             values, bad = _numbers(table[column], column)
+            _refuse_lists(values, column)
             table = table.assign(**{column: values})
         reasons[bad & _empty(reasons)] = f"{column} is missing or not finite"
     keep = _empty(reasons)
     return table[keep], dict(Counter(str(r) for r in reasons if r is not None))
+
+
+LISTS = ("vector", "scores", "probs", "token_sensitivity")
+"""Answer columns of the record forms that hold a list in every row; any other number stands alone."""
+
+
+def _refuse_lists(values: Any, column: str) -> None:
+    lists = [row for row, value in enumerate(values) if np.ndim(value)] if column not in LISTS and values.dtype == object else []
+    if lists:
+        raise FairbenchError(
+            f"Row {lists[0] + 1}, column {column!r}: found a list of {len(values[lists[0]])} numbers, wanted one number a row."
+        )
 
 
 def _empty(reasons: NDArray[np.object_]) -> Flags:

@@ -18,6 +18,7 @@ import numpy as np
 from fairbench.scores import MetricInfo, PValue
 from fairbench.slots import cells, exchanges, mass, scored, weighted_mean
 from fairbench.slots import counts as cells_and_targets
+from fairbench.slots import unused as rows_without_a_group
 from fairbench.stats import Floats, partition_p
 
 if TYPE_CHECKING:
@@ -49,12 +50,15 @@ INFO = MetricInfo(
         "Floor and p need groups of several words that are asked in the same cells. With one word a group there are neither: "
         "what is peculiar to the group can't be told from what is peculiar to the word.",
         "With two groups it is the mean of LPBS^2 / 2, and says nothing of the direction: read lpbs and lpbs_gap.",
-        "A tilt that comes from hiding the attribute counts too, so a model without bias need not be at 0.",
+        "A tilt that comes from hiding the attribute counts too, so a model without bias need not be at 0. On models with "
+        "planted bias it follows what single models learnt with Spearman .99 (masked), but .55 (causal, mean) and .41 (sum): "
+        "there the tilt of the prior outweighs it. lpbs_gap does not have this fault.",
         "Rests on few hand-made templates and words; where these hold little probability, ratios of it are noise (option "
         "mass_floor). In a group of several words the most probable one decides.",
     ),
     defaults={"cluster": "attribute"},
     options={"mass_floor": 0.001},
+    limits={"mass_floor": (0.0, 1.0)},
 )
 
 
@@ -85,6 +89,11 @@ def significance(answers: pd.DataFrame, rng: np.random.Generator, *, mass_floor:
         return None
     p = partition_p(value, drawn, exact=False, two_sided=False)
     return PValue(p, f"permutation of words between groups, {DRAWS + 1:,} sampled")
+
+
+def unused(answers: pd.DataFrame, *, mass_floor: float) -> list[str | None]:
+    """Rows of cells in which a group has no target."""
+    return rows_without_a_group(answers)
 
 
 def counts(answers: pd.DataFrame, *, mass_floor: float) -> dict[str, int]:

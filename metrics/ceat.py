@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fairbench.association import stimuli, unequal
+from fairbench.association import stimuli, unequal, words_of
 from fairbench.errors import FairbenchError, Undefined
 from fairbench.records import ROLES
 from fairbench.scores import MetricInfo, PValue
@@ -71,6 +71,8 @@ INFO = MetricInfo(
         "and the percentiles of the draws' effect sizes beside it.",
         "The permutation test keeps contexts and attributes: targets in two tight clusters (as gendered words are) reject by any "
         "chance tilt of the attributes, also where nothing was planted. The interval resamples attributes too: read it first.",
+        "Saturates: on models with planted bias it rises with what was learnt over seeds (Spearman 1.00), but of single models "
+        "it tells the stronger ones apart badly (causal .87, masked .76).",
         "The interval is over words and takes the contexts as they are; a word with few of them is known from these few only.",
         "Sees nothing between word sets that never share contexts; never judge a mitigation by it alone.",
     ),
@@ -78,6 +80,7 @@ INFO = MetricInfo(
     random=True,
     options={"samples": 10_000, "tail": "two-sided"},
     choices={"tail": ("two-sided", "one-sided")},
+    limits={"samples": (2, np.inf)},
     leave_one_out=True,
     most_draws=1_000,
     bootstrap_options={"samples": 1_000},
@@ -190,6 +193,7 @@ def _bank(answers: pd.DataFrame) -> _Bank:
     order = np.array(sorted(range(len(word)), key=lambda i: (word[i], ids[i], found.vectors[i].tobytes())), dtype=np.intp)
     codes, first, contexts = np.unique(word[order], return_index=True, return_counts=True)
     n_x, n_y, n_a, _ = np.bincount(codes // units.count).tolist()
+    words_of(answers, found)
     if n_x != n_y:
         raise unequal((n_x, n_y), found)
     row = order[first]

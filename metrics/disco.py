@@ -68,6 +68,7 @@ INFO = MetricInfo(
     defaults={"cluster": "target"},
     options={"top": 3, "alpha": 0.05, "correction": "template"},
     choices={"correction": ("template", "all")},
+    limits={"top": (1, np.inf), "alpha": (0.0, 1.0)},
 )
 
 

@@ -26,7 +26,7 @@ import numpy as np
 
 from fairbench.errors import FairbenchError, Undefined, did_you_mean
 from fairbench.scores import MetricInfo, PValue
-from fairbench.slots import Cells, Flags, cells, counts, mass, one_each, scored, weighted_mean
+from fairbench.slots import Cells, Flags, cells, counts, mass, one_each, scored, unused, weighted_mean
 from fairbench.stats import EXACT_LIMIT, Floats, Indices, clustered_sign_flips, partition_p, partitions, resampling_units
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ LPBS = MetricInfo(
     ),
     defaults={"cluster": "attribute"},
     options={"first": "", "mass_floor": 0.001},
+    limits={"mass_floor": (0.0, 1.0)},
     headline=False,  # the tilt of the prior is in it: the gap, in which that cancels, is what a comparison should rest on
 )
 
@@ -190,18 +191,34 @@ def lpbs_gap_significance(answers: pd.DataFrame, rng: np.random.Generator, *, fi
 lpbs_effect_size_significance = lpbs_gap_significance
 
 
+def lpbs_unused(answers: pd.DataFrame, **options: Any) -> list[str | None]:
+    """Rows of cells in which a group has no target."""
+    return unused(answers)
+
+
+def lpbs_gap_unused(answers: pd.DataFrame, **options: Any) -> list[str | None]:
+    """The same, and rows of attributes that are tied to none of the groups (such as "balanced")."""
+    groups, side = set(answers["group"].astype(str)), answers["meta.side"].astype(str)
+    if not groups <= set(side):  # the formula says which group has no attribute
+        return unused(answers)
+    return [why or (None if one in groups else UNTIED) for why, one in zip(unused(answers), side, strict=True)]
+
+
+lpbs_effect_size_unused = lpbs_gap_unused
+
+
 def lpbs_counts(answers: pd.DataFrame, **options: Any) -> dict[str, int]:
-    """Cells that are scored, cells left out for want of a group, and each group's different targets."""
+    """Cells that are scored, and each group's different targets."""
     return counts(answers)
 
 
 def lpbs_gap_counts(answers: pd.DataFrame, **options: Any) -> dict[str, int]:
-    """The same, and the scored attributes of each side and of none."""
+    """The same, and the scored attributes of each side."""
     found = cells(answers)
     scored_rows = answers.iloc[found.row[found.whole]]
     side = scored_rows.groupby("attribute")["meta.side"].first().astype(str).tolist()
     sides = {f"attributes_{group}": side.count(group) for group in found.groups}
-    return {**counts(answers), **sides, "attributes_of_no_group": len(side) - sum(sides.values())}
+    return {**counts(answers), **sides}
 
 
 lpbs_effect_size_counts = lpbs_gap_counts
@@ -220,6 +237,9 @@ def lpbs_gap_details(answers: pd.DataFrame, rng: np.random.Generator, **options:
 
 
 lpbs_effect_size_details = lpbs_gap_details
+
+
+UNTIED = "its attribute is tied to none of the groups"
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _ITEMS = "Many items are not minimal, ungrammatical or hold no clear stereotype (Blodgett et al. 2021)."
 _TERMS = "Averaged over target terms, not over items, as published."
+_SCORERS = "Under aul and aula the sentence is in sight: a planted model of dial .5 has SS 33 by aula, 100 by stereoset and pll."
+_UNTRAINED = "A model that knows no language scores near 50 too: never read SS without LMS."
 
 SS = MetricInfo(
     title="StereoSet stereotype score (SS)",
@@ -47,7 +49,13 @@ SS = MetricInfo(
     unit="cluster",
     share=True,
     p_value="own",
-    threats=(_ITEMS, _TERMS, "A model that knows no language scores near 50 too: never read SS without LMS.", "Saturates."),
+    threats=(
+        _ITEMS,
+        _TERMS,
+        _SCORERS,
+        "A model that knows no language scores near 50 too: never read SS without LMS.",
+        "Saturates.",
+    ),
     defaults={"cluster": "target"},
     probe_options={"scorer": "stereoset"},
 )

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fairbench.association import stimuli, unequal
+from fairbench.association import stimuli, unequal, words_of
 from fairbench.errors import Undefined
 from fairbench.records import ROLES
 from fairbench.scores import MetricInfo, PValue
@@ -53,6 +53,8 @@ WEAT = MetricInfo(
         "rows and in words have no value.",
         "The permutation test keeps the attributes: targets that lie in two tight clusters (as gendered words do) reject by any "
         "chance tilt of the attributes, also where nothing was planted. The interval resamples attributes too: read it first.",
+        "Saturates and depends on the layer: on models with planted bias it follows what single models learnt with Spearman "
+        ".89-.90 on word embeddings, .70-.73 at the last layer.",
         "Sees nothing between word sets that never share contexts; never judge a mitigation by it alone.",
         "On tied input embeddings it tests the output layer too.",
     ),
@@ -135,7 +137,8 @@ def weat_significance(answers: pd.DataFrame, rng: np.random.Generator) -> PValue
     sets = _sets(answers)
     targets = np.concatenate([sets.x, sets.y])
     s = _association(sets, np.ones((1, len(answers))))[0]
-    words = resampling_units(answers.iloc[targets]).of_row
+    # A word that stands in both sets is two words: its side is what is tested.
+    words = 2 * resampling_units(answers.iloc[targets]).of_row + (np.arange(len(targets)) < len(sets.x))
     order = np.lexsort((s, answers["id"].astype(str).to_numpy()[targets], words))  # so that a sampled p is the same in any order
     s, words, in_x = s[order], words[order], order < len(sets.x)
     by_word = _permuted(s, words, in_x, rng)
@@ -180,11 +183,9 @@ def _permuted(s: Floats, words: Indices, in_x: Members, rng: np.random.Generator
 
 def _sets(answers: pd.DataFrame) -> _Sets:
     found = stimuli(answers)
-    if len(found.x) != len(found.y):
-        units = resampling_units(answers).of_row
-        words = len(set(units[found.x])), len(set(units[found.y]))
-        if words[0] != words[1]:
-            raise unequal(words, found)
+    words = words_of(answers, found)
+    if len(found.x) != len(found.y) and words[0] != words[1]:
+        raise unequal(words, found)
     targets = found.vectors[np.concatenate([found.x, found.y])]
     return _Sets(found.x, found.y, found.a, found.b, targets @ found.vectors[found.a].T, targets @ found.vectors[found.b].T)
 

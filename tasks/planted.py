@@ -97,7 +97,8 @@ INFO: dict[str, TaskInfo] = {
         metrics=_CROWS,
         notes=(
             "The shipped models have the town dial at 0.5 whatever their gender dial: this score must not move with it.",
-            "The causal models learnt it; the masked ones did not (see town in their cards), so they say nothing here.",
+            "The causal models learnt it, the masked ones hardly (learned gap .02-.03 of .45, see their cards): their margins "
+            "are tiny and mostly on one side, so that the share is high all the same. Read the margin.",
         ),
     ),
     "planted_cloze": _info(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 
 import pandas as pd
+import pytest
 
 from fairbench import study
 from fairbench.asked import PART_RECORDS, look_through
 from fairbench.data import Rows
+from fairbench.errors import FairbenchError
 from fairbench.plan import ScoreOptions
 from fairbench.records import Pair, Slot
 from fairbench.registry import Registry, Task
@@ -32,6 +34,18 @@ def test_no_part_separates_words_for_one_place():
     assert [record for part in parts for record in part] == slots
     assert len(parts) > 1 and all(len(part) % 3 == 0 for part in parts)
     assert all(PART_RECORDS <= len(part) <= PART_RECORDS + 2 for part in parts[:-1])
+
+
+def test_words_for_one_place_have_to_be_neighbours():
+    scattered = [
+        Slot(id=f"{word}-{i}", template="[TARGET] is a [ATTRIBUTE].", target=word, attribute=f"a{i}")
+        for word in ("he", "she")
+        for i in range(2)
+    ]
+    with pytest.raises(FairbenchError, match="one after the other"):
+        look_through(task("Slot", scattered), NOWHERE, None)
+    free = [dataclasses.replace(record, attribute=None) for record in scattered]  # open slots hold one word each
+    assert look_through(task("Slot", free), NOWHERE, None).n == 4
 
 
 def test_other_records_part_where_a_part_is_full():

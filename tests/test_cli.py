@@ -312,6 +312,77 @@ def test_words_are_met_in_a_corpus(inside, tmp_path):
     assert (tmp_path / "out").exists() and list((tmp_path / "out").rglob("ceat@contexts=3,corpus=text.txt,draws=0.json"))
 
 
+def test_a_dry_run_shows_the_corpus_and_a_sweep_says_what_was_left_out(inside, tmp_path):
+    text = "John and Mike are in the office. Amy and Joan are at home. The salary of the business is here. The wedding is for family."
+    (tmp_path / "text.txt").write_text(text, encoding="utf-8")
+    asked = ("score", MODEL, "--tasks", "ceat_c6", "--corpus", tmp_path / "text.txt", "--contexts", "3", "--draws", "0")
+    (row,) = json.loads(inside(*asked, "--dry-run", "--json").stdout)
+    assert row["options"].endswith(f"corpus={tmp_path / 'text.txt'}, contexts=3")
+    rows = json.loads(inside(*asked, "--sweep", "pooling", "--dry-run", "--json").stdout)
+    assert {row["then"] for row in rows} == {f"corpus={tmp_path / 'text.txt'}, contexts=3"}
+    shown = inside(*asked, "--sweep", "pooling=last", "--output-path", tmp_path / "out").stdout
+    plain = inside(*asked, "--output-path", tmp_path / "out").stdout
+    for said in (" of 32", "never occurs in the corpus"):
+        assert said in plain and said in shown
+
+
+def test_a_sweep_of_words_that_have_no_halves_is_refused(inside, tmp_path):
+    asked = ("score", MODEL, "--tasks", "planted_slots", "--metrics", "lpbs_gap", "--sweep", "words=10")
+    assert "halves need two or more" in inside.refused(*asked, "--output-path", tmp_path)
+
+
+def test_of_a_long_sweep_the_ends_and_the_default_are_printed(inside, tmp_path):
+    shown = inside(*SHORT, "--sweep", "words=60", "--output-path", tmp_path).stdout
+    lines = shown.splitlines()
+    rows = [line for line in lines if line.startswith(("half", "all  "))]
+    assert len(rows) in (10, 11) and sum(line.endswith("default") for line in rows) == 1
+    (file,) = tmp_path.rglob("weat@*words-60.json")
+    assert any(f"all 61 choices in {file}" in line for line in lines)
+    outcomes = json.loads(file.read_text())["sweep"]["outcomes"]
+    values = sorted(o["value"] for o in outcomes)
+    assert f" {values[0]:.4g} " in rows[0] and f" {values[-1]:.4g} " in rows[-1]
+
+
+def test_what_must_be_read_beside_a_value_stands_beneath_it(inside, tmp_path):
+    asked = ("score", MODEL, "--tasks", "planted_associations,planted_contexts,planted_descriptions", "--draws", "50")
+    lines = inside(*asked, "--output-path", tmp_path).stdout.splitlines()
+    results = json.loads(inside(*asked, "--output-path", tmp_path, "--json").stdout)
+    scores = {result["metric"]["name"]: result["score"] for result in results}
+    beneath = {line.split()[1]: lines[number + 1] for number, line in enumerate(lines[:-1]) if line.startswith("planted_")}
+    one = scores["weat"]["leave_one_out"]
+    ends = f"{one['low']:.4g} ({one['low_without']}) to {one['high']:.4g} ({one['high_without']})"
+    assert beneath["weat"] == f"    without one word {ends}; published p {scores['weat']['p_published']:.2g}"
+    spread = [f"{scores['ceat']['details'][name]:.4g}" for name in ("es_2.5%", "es_97.5%")]
+    assert f"95 % of the draws' effect sizes {spread[0]} to {spread[1]}; published p <1e-300" in beneath["ceat"]
+    assert f"floor {scores['likelihood_bias']['details']['floor']:.4g}" in beneath["likelihood_bias"]
+
+
+@pytest.mark.parametrize("width", [100, 130])
+def test_lists_and_cards_fit_the_width_and_break_no_name(width):
+    listed = run("list", "tasks", COLUMNS=str(width)).stdout
+    cards = json.loads(run("list", "tasks", "--json").stdout)
+    words = set(listed.replace(",", "").split())
+    assert {card["task"] for card in cards} <= words
+    assert {name for card in cards for name in card["metrics"].split(", ") if name} <= words
+    assert {word.strip(",") for card in cards for word in card["title"].replace(",", "").split()} <= words
+    for shown in (listed, run("describe", "ceat", COLUMNS=str(width)).stdout):
+        assert 80 < max(map(len, shown.splitlines())) <= width
+
+
+@pytest.mark.parametrize("arguments", [("describe", "ceat"), ("list", "tasks", "--json")])
+def test_a_reader_that_stops_is_no_failure(arguments):
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run([*COMMAND, *arguments], stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_card_says_what_an_option_is_about(inside):
+    shown = " ".join(inside("describe", "ceat").stdout.split())
+    assert "tail: two-sided (default), one-sided: of the published p" in shown
+
+
 def test_groups_are_printed_where_they_are_wanted(inside, tmp_path):
     path = tmp_path / "more" / "tasks" / "mine.py"
     path.parent.mkdir(parents=True)

@@ -165,6 +165,8 @@ def test_a_folder_is_read_with_all_that_is_below_it(tmp_path):
         *(f"t{ending}:{n}" for ending in corpora.TABLES for n in (1, 3)),
     }
     assert corpus.provenance["corpus"] == "own/texts"
+    assert corpus.provenance["passed_over"] == 1
+    assert "1 file of the corpus folder was passed over" in corpus.provenance["warnings"][0]
     assert str(tmp_path) not in json.dumps(corpus.provenance)
 
 
@@ -183,6 +185,7 @@ def test_a_pattern_below_the_folder_of_today(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert list(texts(opened("a/*.txt"))) == ["1.txt"]
     assert list(texts(opened("**/*.txt"))) == ["a/1.txt"]
+    assert opened("a/*.txt").provenance["warnings"] == []
 
 
 # ---- tasks
@@ -277,6 +280,19 @@ def test_a_copy_of_the_hub_in_the_data_folder_needs_no_network(tmp_path):
     assert list(corpus.provenance["files"]) == ["someone/mills/english/test-00000-of-00001.parquet"]
 
 
+@pytest.mark.parametrize("name", ["./nosuch.txt", "../nosuch", "/no/such", "~/nosuch", "books/nosuch.jsonl", "books/nosuch.PDF"])
+def test_a_path_is_never_looked_for_on_the_hub(name, tmp_path, monkeypatch, hub):
+    monkeypatch.chdir(tmp_path)
+    message = refusal(name)
+    assert "there is no such file, folder or task." in message and "a pattern of names" in message
+    assert hub == []
+
+
+def test_several_files_are_a_folder_or_a_pattern(tmp_path):
+    put(tmp_path / "a.txt", HERE)
+    assert "not with commas" in refusal(f"{tmp_path}/a.txt,{tmp_path}/b.txt")
+
+
 def test_the_hub_is_out_of_reach():
     message = refusal("someone/mills")
     assert "no such file, folder or task here" in message
@@ -290,7 +306,7 @@ def test_the_hub_is_out_of_reach():
     ("files", "wanted"),
     [
         ({"a.md": HERE}, "the folder holds no text file"),
-        ({"a.jsonl": '{"body": "The mill is here now."}\n'}, "no column 'text'"),
+        ({"a.jsonl": '{"body": "The mill is here now."}\n'}, "found the columns body; wanted `text`"),
         ({"a.jsonl": '{"text": 3}\n'}, "row 1: column 'text' holds int, not text"),
         ({"a.jsonl": '{"text": "The mill\n'}, "malformed"),
     ],

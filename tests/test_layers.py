@@ -33,7 +33,7 @@ LAYERS = (
     ("probes", "judges", "training"),
     ("mitigation", "planted", "plan", "naming", "study", "choices", "subsets", "spreads", "sweeps", "engine"),
     ("compare", "validate", "report", "demo"),
-    ("cli", "score_command", "console", "cards", "flags"),
+    ("cli", "score_command", "console", "cards", "flags", "figures", "layout"),
 )
 RANK = {room: rank for rank, layer in enumerate(LAYERS) for room in layer}
 FOUNDATION = set(LAYERS[0])

@@ -231,9 +231,22 @@ def test_a_value_outside_of_its_range_is_undefined(value: float, fits: bool):
     assert ("outside of its range -1 to 3" in str(score.undefined)) is not fits and score.interval is None
 
 
-@pytest.mark.parametrize("options", [{"draws": -5}, {"level": 95}, {"level": 0.0}, {"level": 1.0}, {"level": math.nan}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"draws": -5},
+        {"draws": 10.5},
+        {"seed": "1"},
+        {"level": "x"},
+        {"level": 95},
+        {"level": 0.0},
+        {"level": 1.0},
+        {"level": math.nan},
+    ],
+    ids=str,
+)
 def test_options_that_no_interval_can_have_are_refused(options: dict[str, float]):
-    with pytest.raises(FairbenchError, match="wanted a level between 0 and 1, and draws and a seed of 0 or more"):
+    with pytest.raises(FairbenchError, match="wanted a level between 0 and 1, and draws and a seed that are whole numbers"):
         MeasureOptions(**options)
 
 
@@ -264,20 +277,35 @@ def test_clean_is_the_score_of_the_records_that_no_rule_flags(crows: Metric):
     flagged = np.arange(30) % 3 == 0
     assert score.flags == {"punctuation_mismatch": 10}
     assert (score.n, score.clean.n, score.clean.by_group) == (30, 20, {})
-    assert score.clean == dataclasses.replace(
-        measure(crows, answers[~flagged], QUICK), by_group={}, flags={}, clean=None
-    )  # the same but for what only the whole has
+    alone = measure(crows, answers[~flagged], QUICK)
+    left_out = {"flagged by a rule of pair quality": 10}
+    assert score.clean == dataclasses.replace(alone, by_group={}, flags={}, clean=None, n_total=30, left_out=left_out)
     assert set(score.by_group) == {"a", "b"} and all(part.clean is None and part.flags == {} for part in score.by_group.values())
     bare = measure(crows, answers.drop(columns=["more", "less"]), QUICK)
     assert bare == dataclasses.replace(score, flags={}, clean=None)  # flags change nothing else
 
 
-def test_a_flagged_record_that_is_left_out_is_counted_in_both(crows: Metric):
-    answers = sentences(left_out=["no room", "no room", None] * 10)
+def test_a_record_that_is_left_out_is_not_flagged_too(crows: Metric):
+    answers = sentences(left_out=["no room"] * 15 + [None] * 15)
     score = measure(crows, answers, QUICK)
-    assert score.flags == {"punctuation_mismatch": 10}
-    assert (score.n, score.n_total, score.left_out) == (10, 30, {"no room": 20})
-    assert (score.clean.n, score.clean.n_total, score.clean.left_out) == (10, 20, {"no room": 10})
+    assert score.flags == {"punctuation_mismatch": 5}
+    assert (score.n, score.n_total, score.left_out) == (15, 30, {"no room": 15})
+    assert (score.clean.n, score.clean.n_total) == (10, 30)
+    assert score.clean.left_out == {"no room": 15, "flagged by a rule of pair quality": 5}
+
+
+def test_a_copy_of_a_record_that_is_left_out_is_kept(crows: Metric):
+    answers = sentences(4, id=list("abcd"), left_out=["no room", None, None, None])
+    answers[["more", "less"]] = [["He owns a mill.", "She owns a mill."]] * 2 + [["He sat.", "She sat."], ["He ran.", "She ran."]]
+    score = measure(crows, answers, QUICK)
+    assert score.flags == {} and score.clean.n == 3
+
+
+def test_one_missing_sentence_flags_its_record_only(crows: Metric):
+    answers = sentences(7)
+    answers.loc[1, "less"] = None
+    score = measure(crows, answers, QUICK)
+    assert score.flags == {"missing_sentence": 1, "punctuation_mismatch": 3} and score.clean.n == 3
 
 
 def test_a_record_may_stand_under_several_rules(crows: Metric):
@@ -318,3 +346,26 @@ def test_the_order_of_rows_changes_no_clean_score(crows: Metric):
     answers.loc[[4, 5], ["more", "less"]] = ["He owns a mill.", "She owns a mill."]  # a duplicate: the first id is kept
     first, second = (measure(crows, a, QUICK) for a in (answers, answers.sample(frac=1, random_state=0)))
     assert first == second and first.flags == {"duplicate": 1, "punctuation_mismatch": 10}
+
+
+def test_a_list_among_numbers_is_refused(crows: Metric):
+    answers = pairs(4)
+    answers["score_more"] = [[1.0, 2.0], -1.0, -2.0, -3.0]
+    with pytest.raises(FairbenchError, match=r"Row 1, column 'score_more': found a list of 2 numbers, wanted one number a row"):
+        measure(crows, answers)
+
+
+def test_rows_that_a_formula_does_not_use_are_left_out_by_reason():
+    def unused(answers):
+        return ["odd" if i % 2 else None for i in range(len(answers))]
+
+    score = measure(toy(unused=unused), pairs(20), QUICK)
+    assert (score.n, score.n_total, score.left_out) == (10, 20, {"odd": 10})
+    assert score.value == measure(toy(), pairs(20)[::2], QUICK).value
+
+
+@pytest.mark.parametrize(("sizes", "warned"), [((3, 3, 3, 3), True), ((8, 8, 8, 8), False), ((30, 4), True)])
+def test_an_interval_over_a_small_set_is_not_to_be_relied_on(sizes: tuple[int, ...], warned: bool):
+    strata = [f"s{n}" for n, size in enumerate(sizes) for _ in range(size)]
+    score = measure(toy(), pairs(len(strata), stratum=strata), QUICK)
+    assert any("not to be relied on" in warning for warning in score.warnings) is warned

@@ -279,7 +279,6 @@ PAIRS = pd.DataFrame({"more": ["He sings."], "less": ["She sings."]})
         (PAIRS.assign(less=None), "Pair"),
         (PAIRS.assign(less=float("nan")), "Pair"),
         (PAIRS.assign(less=1.5), "Pair"),
-        (pd.concat([PAIRS, PAIRS.assign(less=None)]), "Pair"),  # a row that nobody looked at can't be called clean
         (PAIRS.iloc[:0], "Pair"),
         (pd.DataFrame({"score_more": [1.0], "score_less": [2.0]}), "Pair"),
     ],
@@ -352,6 +351,11 @@ def test_every_word_of_a_group_stands_once_in_the_singular():
     assert kinds_of("Race-Color") == kinds_of("black") == ("origin",) and kinds_of("nan") == ()
 
 
+def test_a_row_that_nobody_could_look_at_is_not_clean():
+    half = pd.concat([PAIRS, PAIRS.assign(less=None)], ignore_index=True)
+    assert flags(half, "Pair") == [*flags(PAIRS, "Pair"), *[("missing_sentence",)] * len(PAIRS)]
+
+
 def test_every_rule_is_tested():
     tested = {rule for cases in (FLAWED, FILLED, CONTINUED) for rules, *_ in cases.values() for rule in rules}
-    assert tested | {"several_blanks", "context_changed", "duplicate", "wrong_direction"} == set(RULES)
+    assert tested | {"several_blanks", "context_changed", "duplicate", "wrong_direction", "missing_sentence"} == set(RULES)

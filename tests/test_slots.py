@@ -16,7 +16,7 @@ def table(places: dict[str, str], cell_of: dict[str, tuple[str, ...]]) -> pd.Dat
     """`places`: word -> group; `cell_of`: attribute -> the words that are asked with it."""
     rows = [{"attribute": a, "target": w, "group": places[w]} for a, words in cell_of.items() for w in words]
     rng = np.random.default_rng(0)
-    numbers = {"log_p": rng.normal(size=len(rows)), "log_prior": rng.normal(size=len(rows)), "mass": 0.5}
+    numbers = {"log_p": rng.normal(-30, 1, len(rows)), "log_prior": rng.normal(-30, 1, len(rows)), "mass": 0.5}
     return pd.DataFrame(rows).assign(template="[TARGET] [ATTRIBUTE]", **numbers)
 
 

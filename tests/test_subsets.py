@@ -74,7 +74,7 @@ def test_there_are_no_more_halves_than_there_are():
 def test_single_words_have_no_half(sizes):
     table = association(*sizes)
     if sizes == (1, 1, 1, 1):
-        with pytest.raises(Undefined, match="two of them"):
+        with pytest.raises(Undefined, match="each set has one word; halves need two or more"):
             halves(table, "Association", 5, seed=1)
     else:  # one word on the one side leaves one on the other
         assert {int(part.keep.sum()) for part in halves(table, "Association", 5, seed=1)} == {4}
@@ -155,3 +155,22 @@ def test_an_article_makes_no_template():
 def test_a_records_own_name_for_its_template_wins():
     assert template_of(Slot(id="1", template="[TARGET] can.", target="he", meta={"template": "3"})) == "3"
     assert template_of(Pair(id="1", more="a", less="b")) is None
+
+
+@pytest.mark.parametrize(
+    ("targets", "said"),
+    [
+        ((("m", "he", "t1"), ("f", "she", "t1")), "each group has one target word; halves need two or more"),
+        (
+            (("m", "he", "t1"), ("m", "man", "t2"), ("f", "she", "t1")),
+            "no two target words of a group stand in the same templates",
+        ),
+    ],
+)
+def test_why_slots_have_no_halves(targets, said):
+    rows = [
+        {"id": str(n), "group": group, "target": target, "template": template, "cluster": None, "stratum": None}
+        for n, (group, target, template) in enumerate(targets)
+    ]
+    with pytest.raises(Undefined, match=said):
+        halves(pd.DataFrame(rows), "Slot", 5, seed=1)

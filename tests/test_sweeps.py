@@ -92,7 +92,7 @@ def test_two_names_of_one_choice_are_one_choice(tmp_path):
 def test_the_users_own_options_are_the_default(tmp_path):
     found = sweep(CAUSAL, options(tmp_path, probe={"layer": "0"}), {"pooling": ("first",)})
     assert [(o.choice["pooling"], o.default) for o in found.spreads[0].outcomes] == [("mean", True), ("first", False)]
-    name = "weat@draws=200,layer=0,over=pooling.json"
+    name = "weat@draws=200,layer=0,over=pooling-first.json"
     assert [p.name for p in (found.folder / "sweeps" / "weat_6").iterdir()] == [name]
 
 
@@ -167,6 +167,7 @@ def test_all_axes_together_are_all_combinations(tmp_path):
         ({"template": ()}, {}, "weat_6: its records name no template"),
         ({"template": ("a",)}, {}, "takes no values"),
         ({"template": ()}, {"tasks": ("planted_pairs",), "limit": 1}, "all of its records have one template"),
+        ({"words": ("3",)}, {"tasks": ("planted_slots",), "metrics": ("lpbs_gap",)}, "same templates; halves need two or more"),
         ({"words": ("half",)}, {}, "how many halves"),
         ({"words": ("0",)}, {}, "how many halves"),
         ({"words": ("3", "4")}, {}, "how many halves"),
@@ -229,7 +230,7 @@ def test_a_metric_that_fails_at_one_choice_keeps_the_others(tmp_path):
 
 def test_the_file_says_what_was_done(tmp_path):
     found = sweep(CAUSAL, options(tmp_path, measure=MeasureOptions()), {"pooling": ("last",), "words": ("2",)})
-    path = found.folder / "sweeps" / "weat_6" / "weat@over=pooling+words.json"
+    path = found.folder / "sweeps" / "weat_6" / "weat@over=pooling-last+words-2.json"
     content = json.loads(path.read_text(encoding="utf-8"))
     assert list(content) == ["schema", "metric", "task", "model", "probe", "sweep", "run"]
     assert content["schema"] == 1 and content["model"]["weights_sha256"] and content["task"]["data"]["files"]
@@ -267,3 +268,26 @@ def test_from_python(tmp_path):
     assert len(fairbench.sweep(CAUSAL, ["pooling"], tasks="weat_6", output_path=tmp_path, draws=0).to_frame()) == 3
     with pytest.raises(FairbenchError, match="Did you mean pooling"):
         fairbench.sweep(CAUSAL, "poolin", tasks="weat_6", output_path=tmp_path)
+
+
+def test_words_are_taken_from_tasks_that_leave_no_choice_of_them(tmp_path):
+    wanted = options(tmp_path, tasks=("planted_slots", "planted_cloze"), metrics=("lpbs_gap", "stereoset_ss"))
+    found = sweep(CAUSAL, wanted, {"words": ("2",)})
+    assert [(s.task, len(s.outcomes)) for s in found.spreads] == [("planted_cloze", 3)]
+    assert "halves need two or more" in found.skipped["planted_slots over words"]
+
+
+def test_what_the_default_leaves_out_stands_in_the_spread_and_in_the_file(tmp_path):
+    (tmp_path / "mine.txt").write_text(CORPUS, encoding="utf-8")
+    wanted = options(tmp_path, tasks=("ceat_c6",), corpus=str(tmp_path / "mine.txt"), measure=MeasureOptions(draws=0))
+    (found,) = (run := sweep(CAUSAL, wanted, {"pooling": ("last",)})).spreads
+    alone = study.score(CAUSAL, wanted).results[0].score
+    assert found.left_out == alone.left_out and sum(found.left_out.values()) == alone.n_total - alone.n > 0
+    assert [(o.n, o.n_total) for o in found.outcomes] == [(alone.n, alone.n_total)] * 2
+    content = json.loads((run.folder / found.file).read_text(encoding="utf-8"))["sweep"]
+    assert content["left_out"] == alone.left_out and content["outcomes"][0]["n_total"] == alone.n_total
+
+
+CORPUS = (
+    "John and Mike are in the office. Amy and Joan are at home. The salary of the business is here. The wedding is for family."
+)

@@ -28,7 +28,7 @@ def table(seed: int, groups: dict[str, tuple[str, ...]], attributes: int = 4) ->
         for group, words in groups.items()
         for word in words
     ]
-    return pd.DataFrame(rows).assign(log_p=rng.normal(-3, 1, len(rows)), log_prior=rng.normal(-3, 1, len(rows)))
+    return pd.DataFrame(rows).assign(log_p=rng.normal(-30, 1, len(rows)), log_prior=rng.normal(-30, 1, len(rows)))
 
 
 THREE = {"a": ("a1", "a2"), "b": ("b1", "b2"), "c": ("c1",)}

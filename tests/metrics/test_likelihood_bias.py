@@ -127,7 +127,12 @@ def test_sentences_that_lack_a_noun_or_have_a_gendered_descriptor_are_not_compar
     score = measure(FOUND, pd.concat([answers, alone, gendered, plain], ignore_index=True), QUICK)
     assert score.value == value(answers)
     assert score.counts["sentences_compared"] == len(answers)
-    assert score.left_out == {"meta.axis is missing or not finite": len(plain)}
+    assert score.left_out == {
+        "meta.axis is missing or not finite": len(plain),
+        "a descriptor with a gender lacks the nouns of the others": len(gendered),
+        "a sentence without a noun": len(alone),
+    }
+    assert score.n_records == len(answers)
 
 
 def test_pairs_that_no_perplexities_could_make_differ_do_not_count():

@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from fairbench.metrics import lpbs as module
+from fairbench.metrics.lpbs import UNTIED
 
 from fairbench.errors import FairbenchError, Undefined
 from fairbench.measurement import MeasureOptions, complete, measure
 from fairbench.registry import Registry
+from fairbench.slots import LACKS
 
 FUNCTIONS = {"lpbs": module.lpbs, "lpbs_gap": module.lpbs_gap, "lpbs_effect_size": module.lpbs_effect_size}
 METRICS = {name: Registry().metric(name) for name in FUNCTIONS}
@@ -41,7 +43,7 @@ def table(seed: int, attributes: int = 9, templates: int = 2, words: int = 2) ->
         for group, group_words in WORDS.items()
         for word in group_words[:words]
     ]
-    return pd.DataFrame(rows).assign(log_p=rng.normal(-3, 1, len(rows)), log_prior=rng.normal(-3, 1, len(rows)))
+    return pd.DataFrame(rows).assign(log_p=rng.normal(-30, 1, len(rows)), log_prior=rng.normal(-30, 1, len(rows)))
 
 
 def gained(rows: pd.DataFrame, group: str) -> float:
@@ -126,9 +128,9 @@ def test_case_worked_by_hand(name: str, expected: float):
     ilps = {"ilps_male": (3 * math.log(2) + math.log(3)) / 4, "ilps_female": 2 * math.log(2) / 4}  # of the four cells
     gains = ilps if name == "lpbs" else {}
     assert score.details == pytest.approx({"mass_mean": 0.7, "mass_min": 0.7} | gains)
-    assert score.counts.items() >= {"cells": 4, "cells_without_a_group": 0, "targets_male": 2, "targets_female": 1}.items()
+    assert score.counts.items() >= {"cells": 4 if name == "lpbs" else 3, "targets_male": 2, "targets_female": 1}.items()
     if name != "lpbs":
-        sides = {"attributes_male": 2, "attributes_female": 1, "attributes_of_no_group": 1}
+        sides = {"attributes_male": 2, "attributes_female": 1}
         assert score.counts.items() >= sides.items()
 
 
@@ -194,7 +196,9 @@ def test_a_cell_without_a_group_is_left_out_and_counted(name: str):
     score = measure(METRICS[name], answers, MeasureOptions(draws=0))
     without = answers[answers.attribute != "job0"]
     assert score.value == pytest.approx(loop(name, without), abs=1e-12)
-    assert score.counts["cells_without_a_group"] == 2 and score.left_out == {"[TARGET]: unknown word": 2}
+    assert score.left_out.items() >= {"[TARGET]: unknown word": 2, LACKS: 2}.items()
+    assert score.n_records + sum(score.left_out.values()) == len(answers)
+    assert score.n < score.n_total == 9
 
 
 @every
@@ -203,7 +207,18 @@ def test_a_word_that_is_left_out_leaves_the_others_of_its_group(name: str):
     answers.loc[answers.target == "man", "log_p"] = -math.inf
     score = measure(METRICS[name], answers, MeasureOptions(draws=0))
     assert score.value == pytest.approx(loop(name, answers[answers.target != "man"]), abs=1e-12)
-    assert score.left_out == {"log_p is missing or not finite": 18} and score.counts["targets_male"] == 2
+    assert score.left_out["log_p is missing or not finite"] == 18 and score.counts["targets_male"] == 2
+
+
+@pytest.mark.parametrize("name", ["lpbs_gap", "lpbs_effect_size"])
+def test_attributes_of_no_side_are_no_units(name: str):
+    answers = table(16)
+    balanced = answers["meta.side"] == "balanced"
+    score = measure(METRICS[name], answers, MeasureOptions(draws=50))
+    assert score.left_out == {UNTIED: balanced.sum()}
+    assert score.n == answers[~balanced].attribute.nunique() < score.n_total
+    alone = measure(METRICS[name], answers[~balanced], MeasureOptions(draws=50))
+    assert (score.interval, score.warnings, score.leave_one_out) == (alone.interval, alone.warnings, alone.leave_one_out)
 
 
 UNDEFINED = [
@@ -222,7 +237,7 @@ def test_undefined_never_gives_a_number(name: str, change, reason: str):
         one(name, answers)
     score = measure(METRICS[name], answers, MeasureOptions(draws=20))
     assert score.value is None and score.interval is None and score.p_value is None
-    assert {"cells", "cells_without_a_group", "targets_male"} <= set(score.counts)
+    assert {"cells", "targets_male"} <= set(score.counts)
 
 
 @pytest.mark.parametrize("name", ["lpbs_gap", "lpbs_effect_size"])
@@ -250,7 +265,9 @@ def test_the_median_mass_decides_and_the_floor_can_be_moved(name: str):
     some = answers.assign(mass=np.where(answers.attribute.isin(["job0", "job1", "job2", "job3"]), 1e-9, 0.2))
     assert one(name, some) == one(name, answers), "four of nine attributes do not move the median"
     score = measure(METRICS[name], some, MeasureOptions(draws=0))
-    assert score.details["mass_min"] == 1e-9 and score.details["mass_mean"] == pytest.approx((4e-9 + 5 * 0.2) / 9)
+    assert score.details["mass_min"] == 1e-9 and score.details["mass_mean"] == pytest.approx(
+        (4e-9 + 5 * 0.2) / 9 if name == "lpbs" else (3e-9 + 3 * 0.2) / 6  # of nine attributes three are balanced
+    )
     with pytest.raises(Undefined, match=r"mass_floor is 0\.3"):
         one(name, some, mass_floor=0.3)
     assert one(name, answers.assign(mass=0.0), mass_floor=0.0) == one(name, answers)
@@ -325,7 +342,7 @@ def test_the_gap_keeps_the_number_of_attributes_a_side_in_every_draw():
     answers = table(15, attributes=6)
     score = measure(METRICS["lpbs_gap"], answers, MeasureOptions(draws=300))
     assert not any("no value" in warning for warning in score.warnings), "a draw without a side has no value"
-    assert score.interval is not None and score.leave_one_out is not None and score.leave_one_out.units == 6
+    assert score.interval is not None and score.leave_one_out is not None and score.leave_one_out.units == 4
     without = answers[answers.attribute != score.leave_one_out.low_without]
     assert score.leave_one_out.low == pytest.approx(loop("lpbs_gap", without), abs=1e-12)
 
@@ -339,6 +356,6 @@ def test_the_level_of_the_gap_holds_where_nothing_is_planted(monkeypatch: pytest
     alarms = 0
     for _ in range(200):
         tilt = rng.normal(size=18)[job] + 0.3 * rng.normal(size=len(answers))
-        noisy = answers.assign(log_p=-3.0 + np.where(answers.group == "male", tilt, 0.0), log_prior=-3.0)
+        noisy = answers.assign(log_p=-30.0 + np.where(answers.group == "male", tilt, 0.0), log_prior=-30.0)
         alarms += significance("lpbs_gap", noisy).value <= 0.05
     assert 0.02 <= alarms / 200 <= 0.09

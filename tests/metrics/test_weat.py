@@ -314,8 +314,15 @@ def test_huge_and_tiny_vectors_keep_their_direction(factor: float):
     assert one(scaled) == pytest.approx(one(answers), abs=1e-12)
 
 
-def test_one_word_in_each_set_gives_no_interval():
+def test_one_word_in_each_set_has_no_spread_however_many_its_sentences():
     answers = random_table(9, sizes=(4, 4, 4, 4))
     score = measure(Registry().metric("weat"), answers.assign(cluster=answers.role), MeasureOptions(draws=50))
-    assert score.value is not None and score.interval is None and score.stderr is None
-    assert any("No interval" in w for w in score.warnings)
+    assert score.value is None and score.undefined == "fewer than three target words (2): their spread has no meaning"
+
+
+def test_a_word_in_both_sets_changes_sides_as_two():
+    answers = random_table(10, sizes=(4, 4, 3, 3))
+    names = [f"c{i}" for i in range(4)] * 2 + [f"a{i}" for i in range(6)]
+    shared = measure(Registry().metric("weat"), answers.assign(cluster=names, stratum="all"), MeasureOptions(draws=50))
+    apart = measure(Registry().metric("weat"), answers, MeasureOptions(draws=50))
+    assert shared.p_value == pytest.approx(apart.p_value, abs=1e-12) and shared.p_value > 0
