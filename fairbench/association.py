@@ -59,7 +59,8 @@ def words_of(answers: pd.DataFrame, found: Stimuli) -> tuple[int, int]:
     Raises:
         Undefined: there are fewer than three words: their spread has no meaning, however many sentences they have.
     """
-    units = resampling_units(answers).of_row
+    named = {"id", "cluster", "stratum"} <= set(answers.columns)  # a bare table has a word a row
+    units = resampling_units(answers).of_row if named else np.arange(len(answers))
     words = len(set(units[found.x])), len(set(units[found.y]))
     if sum(words) < 3:
         raise Undefined(f"fewer than three target words ({sum(words)}): their spread has no meaning")

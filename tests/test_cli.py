@@ -283,7 +283,7 @@ def test_metric_options_reach_the_metric(inside, pairs, optional, tmp_path):
     first, second = json.loads(done.stdout)
     assert first["score"]["value"] == 0.0 and first["metric"]["options"] == {"nats": 1000.0, "sides": "both"}
     assert second["metric"]["options"] == {}
-    assert len(list((tmp_path / "out").rglob("over@nats=1000.0.json"))) == 1
+    assert len(list((tmp_path / "out").rglob("over@metric.nats=1000.0.json"))) == 1
 
 
 @pytest.mark.parametrize(
@@ -309,11 +309,11 @@ def test_words_are_met_in_a_corpus(inside, tmp_path):
     (result,) = json.loads(done.stdout)
     assert result["score"]["value"] is None and result["score"]["undefined"]
     assert result["task"]["data"]["contexts"]
-    assert (tmp_path / "out").exists() and list((tmp_path / "out").rglob("ceat@contexts=3,corpus=text.txt,draws=0.json"))
+    assert (tmp_path / "out").exists() and list((tmp_path / "out").rglob("ceat@contexts=3,corpus=*text.txt-*,draws=0.json"))
 
 
 def test_a_dry_run_shows_the_corpus_and_a_sweep_says_what_was_left_out(inside, tmp_path):
-    text = "John and Mike are in the office. Amy and Joan are at home. The salary of the business is here. The wedding is for family."
+    text = "John and Mike are in the office. Amy and Joan are at home. The salary of the business is here. Family is for me."
     (tmp_path / "text.txt").write_text(text, encoding="utf-8")
     asked = ("score", MODEL, "--tasks", "ceat_c6", "--corpus", tmp_path / "text.txt", "--contexts", "3", "--draws", "0")
     (row,) = json.loads(inside(*asked, "--dry-run", "--json").stdout)
