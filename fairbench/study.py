@@ -250,8 +250,8 @@ class Runner:
             return found
         note = store.note()
         score = measure(metric, read(), options.measure)
-        limited_by = _limited_by(asked)
-        score = dataclasses.replace(score, warnings=(*score.warnings, *self.card.notes, *note["notes"], *limited_by))
+        beside = (*_limited_by(asked), *asked.data.provenance.get("contexts", {}).get("warnings", ()))
+        score = dataclasses.replace(score, warnings=(*score.warnings, *self.card.notes, *note["notes"], *beside))
         result = Result(
             schema=SCHEMA,
             metric={
