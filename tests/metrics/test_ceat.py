@@ -436,7 +436,10 @@ def test_a_table_of_one_role_typed_wrongly_and_one_of_two_tests_are_refused():
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"samples": "1"}, "samples .* is '1'; wanted a whole number of at least 2"), ({"samples": "many"}, "wanted a whole number")],
+    [
+        ({"samples": "1"}, "samples .* is '1'; wanted a whole number of at least 2"),
+        ({"samples": "many"}, "wanted a whole number"),
+    ],
 )
 def test_too_few_draws_are_refused(options: dict[str, str], message: str):
     with pytest.raises(FairbenchError, match=message):
