@@ -41,7 +41,8 @@ _FAULTS = (
     "aul shows the network each token that it then asks for, and a network that copies (97 % of the planted models' tokens) "
     "leaves little to compare: 54 % [44, 65] at dial 0.5, 61 % [52, 71] at dial 1.",
     "aula favours the longer sentence, over whose tokens the attention is shared out, so that each score is nearer to 0: an "
-    "untrained model puts it first in every pair of unequal length; 52 % [41, 64] at dial 0.5, 60 % [50, 71] at dial 1.",
+    "untrained model puts it first in every pair of unequal length; 52 % [41, 64] at dial 0.5, 60 % [50, 71] at dial 1. "
+    "Of fifteen planted models its margin follows what they learnt with Spearman .64 only (aul .81, pll .96, pll-changed 1.00).",
 )
 
 _THREATS = (
