@@ -148,14 +148,17 @@ def test_every_scorer_is_its_definition(folder, dtype):
 
 
 def agree(row, wanted, dtype, what):
-    """To 1e-5; in float32 a sum of forty tokens has no more than six digits. None: this record can't be scored so."""
+    """To 1e-5, or six digits in float32, which is all that a sum of forty tokens has.
+
+    Eight digits in float64: transformers keeps rotary tables in float32 there too. None: this record can't be scored so.
+    """
     if wanted is None:
         assert row.keys() == {"left_out"}, what
         return
     assert row.keys() == wanted.keys(), what
     rounding = 5e-4 if what[0] == "published" else 0
     for column, value in wanted.items():
-        assert row[column] == pytest.approx(value, abs=1e-5 + rounding, rel=1e-6 if dtype == "float32" else 0), (column, *what)
+        assert row[column] == pytest.approx(value, abs=1e-5 + rounding, rel=1e-6 if dtype == "float32" else 1e-8), (column, *what)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
