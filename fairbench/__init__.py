@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from fairbench.scores import Score
     from fairbench.study import Run
-    from fairbench.sweeps import Sweep
+    from fairbench.sweeps.run import Sweep
 
 __all__ = ["FairbenchError", "Undefined", "__version__", "measure", "score", "sweep"]
 
@@ -107,7 +107,7 @@ def sweep(model: str, axes: Sequence[str] | Mapping[str, Any], **options: Any) -
     Raises:
         FairbenchError: the request can't be served.
     """
-    from fairbench.sweeps import sweep as run
+    from fairbench.sweeps.run import sweep as run
 
     given = axes if isinstance(axes, Mapping) else dict.fromkeys([axes] if isinstance(axes, str) else axes)
     return run(model, _score_options(options), {axis: _values(values) for axis, values in given.items()})

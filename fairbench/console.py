@@ -29,9 +29,9 @@ from fairbench.scores import Score, jsonable
 
 if TYPE_CHECKING:
     from fairbench.data import Place
-    from fairbench.spreads import Outcome, Spread
     from fairbench.study import Run
-    from fairbench.sweeps import Sweep
+    from fairbench.sweeps.run import Sweep
+    from fairbench.sweeps.spreads import Outcome, Spread
 
 MOST_CHOICES = 40
 """A sweep of more choices is printed in part."""

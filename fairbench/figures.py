@@ -9,7 +9,7 @@ from fairbench.quality import RULES
 from fairbench.scores import Interval, Score
 
 if TYPE_CHECKING:
-    from fairbench.spreads import Spread
+    from fairbench.sweeps.spreads import Spread
 
 LABELS = {
     "ces_se": "standard error of the combined effect size",

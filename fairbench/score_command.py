@@ -12,8 +12,8 @@ from fairbench import flags
 from fairbench.errors import FairbenchError
 
 if TYPE_CHECKING:
-    from fairbench.choices import Axes
     from fairbench.plan import Ask, ScoreOptions
+    from fairbench.sweeps.choices import Axes
 
 
 def score(
@@ -89,8 +89,8 @@ def _carry_out(model: str, options: ScoreOptions, axes: Axes, *, show: str, by_g
     """Runs what was asked for, prints it ("table", "json", "nothing"), and gives what failed."""
     from fairbench import console
     from fairbench.study import score as run_score
-    from fairbench.sweeps import Sweep
-    from fairbench.sweeps import sweep as run_sweep
+    from fairbench.sweeps.run import Sweep
+    from fairbench.sweeps.run import sweep as run_sweep
 
     try:
         with console.progress_bars(show != "table") as progress:
@@ -131,7 +131,7 @@ def _print_plan(model: str, options: ScoreOptions, as_json: bool) -> None:
 def _print_sweep_plan(model: str, options: ScoreOptions, axes: Axes, as_json: bool) -> None:
     """Every choice that would be asked and measured; a line for each table of answers."""
     from fairbench import console
-    from fairbench.choices import plan_sweep
+    from fairbench.sweeps.choices import plan_sweep
 
     plan = plan_sweep(model, options, axes)
     parts = {"template": "each template alone and left out", "words": f"{_halves(axes)} random halves of the words"}
@@ -154,7 +154,7 @@ def _met(ask: Ask, options: ScoreOptions) -> dict[str, Any]:
 
 
 def _halves(axes: Axes) -> str:
-    from fairbench.subsets import HALVES
+    from fairbench.sweeps.subsets import HALVES
 
     return axes["words"][0] if axes.get("words") else str(HALVES)
 

@@ -22,8 +22,6 @@ LAYERS = (
         "association",
         "ranks",
         "quality",
-        "quality_edits",
-        "quality_words",
         "slots",
         "tables",
         "measurement",
@@ -31,7 +29,7 @@ LAYERS = (
     ),
     ("registry", "data", "reading", "sources", "models", "results", "answers", "asked", "contexts", "corpora", "counterfactual"),
     ("probes", "judges", "training"),
-    ("mitigation", "planted", "plan", "naming", "study", "choices", "subsets", "spreads", "sweeps", "engine"),
+    ("mitigation", "planted", "plan", "naming", "study", "sweeps", "engine"),
     ("compare", "validate", "report", "demo"),
     ("cli", "score_command", "console", "cards", "flags", "figures", "layout"),
 )

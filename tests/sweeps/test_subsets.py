@@ -10,7 +10,7 @@ import pytest
 
 from fairbench.errors import Undefined
 from fairbench.records import ROLES, Pair, Slot
-from fairbench.subsets import halves, template_of, templates
+from fairbench.sweeps.subsets import halves, template_of, templates
 
 
 def association(x: int, y: int, a: int, b: int, contexts: int = 1) -> pd.DataFrame:

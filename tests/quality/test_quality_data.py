@@ -15,7 +15,7 @@ from fairbench.quality import RULES, flags
 from fairbench.records import to_frame
 from fairbench.registry import Registry
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DOC = (ROOT / "docs" / "pair_quality.md").read_text(encoding="utf-8")
 DATA = Path(os.environ.get("FAIRBENCH_DATA") or ROOT.parent / "shared" / "data")
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the published data are not here (FAIRBENCH_DATA)")

@@ -19,10 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fairbench import subsets
 from fairbench.answers import AnswerStore
 from fairbench.asked import Asked
-from fairbench.choices import ROW_AXES, Axes, Swept, plan_sweep, same_answers
 from fairbench.errors import FairbenchError, Undefined
 from fairbench.files import require_writable, write_json
 from fairbench.measurement import measure_once
@@ -31,8 +29,10 @@ from fairbench.naming import folder_name, moved_options, result_name
 from fairbench.plan import Ask, ScoreOptions
 from fairbench.records import UNASKED, as_row
 from fairbench.results import Result, versions
-from fairbench.spreads import Outcome, Spread
 from fairbench.study import Progress, Runner, write_summary
+from fairbench.sweeps import subsets
+from fairbench.sweeps.choices import ROW_AXES, Axes, Swept, plan_sweep, same_answers
+from fairbench.sweeps.spreads import Outcome, Spread
 from fairbench.tables import complete, usable
 
 if TYPE_CHECKING:

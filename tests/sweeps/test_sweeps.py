@@ -11,13 +11,13 @@ import pytest
 
 import fairbench
 from fairbench import FairbenchError, study
-from fairbench.choices import plan_sweep
 from fairbench.measurement import MeasureOptions
 from fairbench.plan import ScoreOptions
 from fairbench.probes import embedding, likelihood
 from fairbench.registry import Registry
-from fairbench.spreads import Outcome, Spread
-from fairbench.sweeps import sweep
+from fairbench.sweeps.choices import plan_sweep
+from fairbench.sweeps.run import sweep
+from fairbench.sweeps.spreads import Outcome, Spread
 
 CAUSAL, MASKED = "planted:causal-1.0", "planted:masked-1.0"
 

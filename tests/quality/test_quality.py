@@ -8,10 +8,10 @@ from collections import Counter
 import pandas as pd
 import pytest
 
-from fairbench import quality_words
 from fairbench.quality import RULES, flags
-from fairbench.quality_edits import count, difference, is_word, tokens
-from fairbench.quality_words import TERMS, kinds_of, term, terms
+from fairbench.quality import words as quality_words
+from fairbench.quality.edits import count, difference, is_word, tokens
+from fairbench.quality.words import TERMS, kinds_of, term, terms
 from fairbench.records import Cloze, Pair, to_frame
 
 

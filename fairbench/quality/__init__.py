@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fairbench.quality_edits import Changes, Words, changes, count, difference, is_word, negations, tokens, wrong_articles
-from fairbench.quality_words import ADVANTAGED, DISADVANTAGED, NEITHER, Term, kinds_of, term, terms
+from fairbench.quality.edits import Changes, Words, changes, count, difference, is_word, negations, tokens, wrong_articles
+from fairbench.quality.words import ADVANTAGED, DISADVANTAGED, NEITHER, Term, kinds_of, term, terms
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from fairbench.quality_words import Term, terms
+from fairbench.quality.words import Term, terms
 
 Words = tuple[str, ...]
 
