@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ def main() -> None:
     """Build, compare with the tree, install, run."""
     with tempfile.TemporaryDirectory() as folder:
         there = Path(folder)
+        shutil.rmtree(ROOT / "build", ignore_errors=True)  # setuptools would pack modules that have moved since
         run(sys.executable, "-m", "build", "--wheel", "--outdir", str(there), str(ROOT), cwd=ROOT)
         wheel = next(there.glob("*.whl"))
         compare(wheel)
