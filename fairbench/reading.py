@@ -114,6 +114,16 @@ def quiet() -> Iterator[None]:
             enable_progress_bars()
 
 
+def in_silence(batches: Iterator[Mapping[str, list[Any]]]) -> Iterator[Row]:
+    """The rows of batches that `datasets` reads as they are asked for, without a word from it; in between its settings stand."""
+    while True:
+        with quiet():
+            batch = next(batches, None)
+        if batch is None:
+            return
+        yield from unbatched([batch])
+
+
 def unbatched(batches: Iterable[Mapping[str, list[Any]]]) -> Iterator[Row]:
     """Turns batches (a list a column) into rows."""
     for batch in batches:
@@ -137,12 +147,7 @@ def _streamed(path: Path, source: Source, shown: str) -> Iterator[Row]:
                 **_options(path, source),
             )
             batches = iter(stream.iter(batch_size=BATCH))
-        while True:
-            with quiet():
-                batch = next(batches, None)
-            if batch is None:
-                return
-            yield from unbatched([batch])
+        yield from in_silence(batches)
     except FairbenchError:
         raise
     except Exception as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fairbench.errors import FairbenchError
-from fairbench.reading import BATCH, Row, quiet, unbatched
+from fairbench.reading import BATCH, Row, in_silence, quiet
 from fairbench.scores import Source, TaskInfo
 
 ENVIRONMENT = "FAIRBENCH_DATA"
@@ -171,13 +171,7 @@ def stream(source: Source) -> tuple[Callable[[], Iterator[Row]], str, str | None
 
     def rows() -> Iterator[Row]:
         try:
-            batches = iter(table.iter(batch_size=BATCH))
-            while True:
-                with quiet():
-                    batch = next(batches, None)
-                if batch is None:
-                    return
-                yield from unbatched([batch])
+            yield from in_silence(iter(table.iter(batch_size=BATCH)))
         except FairbenchError:
             raise
         except Exception as error:
