@@ -141,8 +141,9 @@ def measure(metric: Metric, answers: pd.DataFrame, options: MeasureOptions | Non
     options = options or MeasureOptions()
     table = complete(answers, metric.info)
     groups = {name: measure_once(metric, part, options) for name, part in _by_group(metric, table, options)}
-    whole = measure_once(metric, table, options)
-    found, clean = _clean(metric, table, options, whole)
+    used, left_out = _used(metric, table)
+    whole = _beside(_score(metric, used, options), left_out, _count(table, metric.info.unit))
+    found, clean = _clean(metric, used, options, whole)
     return dataclasses.replace(whole, by_group=groups, flags=found, clean=clean)
 
 
@@ -152,9 +153,8 @@ def _by_group(metric: Metric, table: pd.DataFrame, options: MeasureOptions) -> l
     return [(str(name), table[table["group"] == name]) for name in names] if len(names) > 1 else []
 
 
-def _clean(metric: Metric, table: pd.DataFrame, options: MeasureOptions, whole: Score) -> tuple[dict[str, int], Score | None]:
+def _clean(metric: Metric, used: pd.DataFrame, options: MeasureOptions, whole: Score) -> tuple[dict[str, int], Score | None]:
     """Usable records by the rule of pair quality that flags them, and the score over the others; nothing without sentences."""
-    used, left_out = _used(metric, table)
     found = flags(used, metric.info.reads)
     if found is None:
         return {}, None
@@ -167,14 +167,19 @@ def _clean(metric: Metric, table: pd.DataFrame, options: MeasureOptions, whole: 
         if kept.any()
         else dataclasses.replace(_nothing(metric, used[kept]), undefined="every record is flagged by a rule of pair quality")
     )
-    left_out = {**left_out, "flagged by a rule of pair quality": int((~kept).sum())}
-    return by_rule, dataclasses.replace(score, left_out=left_out, n_total=whole.n_total)
+    left_out = {**whole.left_out, "flagged by a rule of pair quality": int((~kept).sum())}
+    return by_rule, _beside(score, left_out, whole.n_total)
 
 
 def measure_once(metric: Metric, table: pd.DataFrame, options: MeasureOptions) -> Score:
     """The score of these rows as they are, which have every row key: without groups and without a clean score beside it."""
     used, left_out = _used(metric, table)
-    return dataclasses.replace(_score(metric, used, options), left_out=left_out, n_total=_count(table, metric.info.unit))
+    return _beside(_score(metric, used, options), left_out, _count(table, metric.info.unit))
+
+
+def _beside(score: Score, left_out: dict[str, int], n_total: int) -> Score:
+    """A score of used rows with what was not used said beside it."""
+    return dataclasses.replace(score, left_out=left_out, n_total=n_total)
 
 
 def _used(metric: Metric, table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
