@@ -12,7 +12,7 @@ from typing import Any
 
 from fairbench.data import Rows
 from fairbench.errors import FairbenchError
-from fairbench.records import Record, Slot, as_row
+from fairbench.records import TEST, Record, Slot, as_row
 from fairbench.registry import Task
 
 PART_RECORDS = 256
@@ -51,7 +51,7 @@ class Asked:
 
     def records(self) -> Iterator[Record]:
         """The records that are asked, parsed anew."""
-        return _first(self.task.records(self.data, self.task.name), self.most)
+        return _first(_tested(self.task.records(self.data, self.task.name)), self.most)
 
     def parts(self) -> Iterator[list[Record]]:
         """The same in parts, each of which is saved by itself."""
@@ -93,7 +93,7 @@ def look_through(task: Task, data: Rows, limit: float | None) -> Asked:
     groups: set[str | None] = set()
     strata: Counter[str | None] = Counter()
     digest = hashlib.sha256()
-    for record in task.records(data, task.name):
+    for record in _tested(task.records(data, task.name)):
         if record.id in seen:
             raise FairbenchError(f"{task.name}: two records have the id {record.id!r}. Wanted ids that name one record each.")
         seen.add(record.id)
@@ -108,7 +108,7 @@ def look_through(task: Task, data: Rows, limit: float | None) -> Asked:
     most = {name: count if limit is None else _limited(count, limit) for name, count in strata.items()}
     if limit is not None:
         digest = hashlib.sha256()
-        for record in _first(task.records(data, task.name), most):
+        for record in _first(_tested(task.records(data, task.name)), most):
             digest.update(_bytes(record))
             groups.discard(record.group)
     lost = tuple(sorted(group for group in groups if group is not None)) if limit is not None else ()
@@ -137,6 +137,11 @@ def _first(records: Iterator[Record], most: Mapping[str | None, int]) -> Iterato
         taken[record.stratum] += 1
         if taken[record.stratum] <= most[record.stratum]:
             yield record
+
+
+def _tested(records: Iterator[Record]) -> Iterator[Record]:
+    """Records of the test split; the others are what a classifier learns from."""
+    return (record for record in records if record.split == TEST)
 
 
 def _bytes(record: Record) -> bytes:

@@ -10,13 +10,13 @@ import dataclasses
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from fairbench.errors import FairbenchError, Undefined, did_you_mean
 from fairbench.quality import flags
-from fairbench.scores import Interval, LeaveOneOut, MetricInfo, PValue, Score
+from fairbench.scores import Evidence, Interval, LeaveOneOut, MetricInfo, PValue, Score
 from fairbench.stats import (
     CHUNK_BYTES,
     Floats,
@@ -46,6 +46,13 @@ DISAGREE = (
 SLACK = 1e-9
 
 
+class Disparity(Protocol):
+    """How groups are compared; `fairbench.disparity` has those that there are."""
+
+    def evidence(self, answers: pd.DataFrame, options: Mapping[str, Any], how: MeasureOptions) -> Evidence:
+        """What is known beside the value, from all usable rows; with `how.draws` = 0 only the groups' own figures."""
+
+
 @dataclass(frozen=True)
 class Metric:
     """A metric as the registry found it: its card, its function, and the optional functions of the same file.
@@ -55,6 +62,7 @@ class Metric:
         significance: (answers, generator) -> PValue, the metric's own null distribution.
         counts: answers -> named counts that the formula is made of.
         details: (answers, generator) -> further named figures of the analysis.
+        disparity: how groups are compared, for a metric that compares them; it finds the interval, the floor and the p.
         unused: answers -> for each row the reason why the formula does not use it, or null; such rows are left out and counted.
         source_sha256: of the metric's file, so that an edited metric is measured again.
         options: the card's options as the user wants them; all of the functions get them as keyword arguments.
@@ -67,6 +75,7 @@ class Metric:
     counts: Callable[..., dict[str, int]] | None = None
     details: Callable[..., dict[str, float]] | None = None
     unused: Callable[..., Sequence[str | None]] | None = None
+    disparity: Disparity | None = None
     source_sha256: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -143,8 +152,25 @@ def measure(metric: Metric, answers: pd.DataFrame, options: MeasureOptions | Non
     groups = {name: measure_once(metric, part, options) for name, part in _by_group(metric, table, options)}
     used, left_out = _used(metric, table)
     whole = _beside(_score(metric, used, options), left_out, _count(table, metric.info.unit))
+    if metric.disparity is not None:
+        whole = _compared(whole, metric, metric.disparity.evidence(usable(table, metric.info)[0], metric.options, options))
+        groups = dict(whole.by_group)
     found, clean = _clean(metric, used, options, whole)
     return dataclasses.replace(whole, by_group=groups, flags=found, clean=clean)
+
+
+def _compared(score: Score, metric: Metric, evidence: Evidence) -> Score:
+    """A score with what is known of its disparity; where it is undefined the groups' figures stand all the same."""
+    shown = dataclasses.replace(score, by_group=dict(evidence.by_group), counts={**score.counts, **evidence.counts})
+    warnings = (*score.warnings, *evidence.warnings)
+    if score.value is None:
+        return dataclasses.replace(shown, warnings=warnings)
+    found = dataclasses.replace(shown, details={**score.details, **evidence.details}, floor=evidence.floor)
+    if metric.info.interval == "simultaneous":
+        found = dataclasses.replace(found, interval=evidence.interval, stderr=evidence.stderr)
+    if evidence.p is not None:
+        found = dataclasses.replace(found, p_value=evidence.p.value, p_method=evidence.p.method)
+    return dataclasses.replace(found, warnings=warnings)
 
 
 def _by_group(metric: Metric, table: pd.DataFrame, options: MeasureOptions) -> list[tuple[str, pd.DataFrame]]:
@@ -227,7 +253,7 @@ def _score(metric: Metric, table: pd.DataFrame, options: MeasureOptions) -> Scor
     if options.draws and info.p_value == "own" and metric.significance:
         p = metric.significance(table, np.random.default_rng(options.seed), **metric.options)
     interval = stderr = None
-    if options.draws and info.interval != "none":
+    if options.draws and info.interval in ("bootstrap", "jackknife"):
         interval, stderr, inverted, more = _interval(metric, table, value, options)
         p, warnings = p or inverted, warnings + more
     if p and interval and (p.value < 1 - interval.level) is (interval.low <= info.ideal <= interval.high):

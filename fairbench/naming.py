@@ -31,6 +31,11 @@ def result_name(metric: str, moved: Mapping[str, Any]) -> str:
     return metric + (f"@{joined}" if joined else "") + ".json"
 
 
+def metric_label(name: str, options: Mapping[str, Any]) -> str:
+    """A metric as it is called beside others of its name: with the notion whose groups it compares."""
+    return f"{name} by {options['group_by']}" if options.get("group_by") else name
+
+
 def _fit(value: str) -> str:
     """A value as it may stand in a file name; what had to be changed or cut is told apart from its like by six digits."""
     kept = "".join(c if c.isalnum() or c in "._-+ " else "-" for c in value)[:60]

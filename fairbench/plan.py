@@ -10,14 +10,18 @@ from typing import Any
 
 from fairbench.errors import FairbenchError, did_you_mean
 from fairbench.files import digest
+from fairbench.groups import notions
 from fairbench.measurement import MeasureOptions, Metric
 from fairbench.models.batching import Batching
 from fairbench.models.loading import inspect_model
 from fairbench.models.model import ModelCard, ModelOptions
 from fairbench.registry import BY_NAME_ONLY, Registry, Task, suites
 
-PROBE_FLAGS = ("pooling", "layer", "scorer")
+PROBE_FLAGS = ("pooling", "layer", "scorer", "train_on", "train_seed")
 """Options of probes that have a flag of their own on the command line; the others are given by --probe-options."""
+
+VARIANTS = ("terms", "roles")
+"""How counterfactual variants of a text are made: identity terms exchanged for others of their kind, or gender roles reversed."""
 
 CONTEXTS = 100
 """Sentences that a word is met in, where a task asks for contexts and the user names no other number."""
@@ -31,6 +35,9 @@ class ScoreOptions:
         metric_options: options of metrics by name (`tail`); each goes to every metric that has it.
         corpus: where tasks with `contexts` take their sentences: files, a Passage task, or a Hub id.
         contexts: at most so many sentences a word.
+        group_by: the notion whose groups are compared ("gender"), or several for their intersections ("gender,race"); null for
+            every notion of a task in turn.
+        counterfactual: how variants of a text are made, one of VARIANTS.
     """
 
     suite: str | None = None
@@ -47,6 +54,8 @@ class ScoreOptions:
     metric_options: Mapping[str, Any] = field(default_factory=dict)
     corpus: str | None = None
     contexts: int = CONTEXTS
+    group_by: str | None = None
+    counterfactual: str = VARIANTS[0]
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,7 @@ class Ask:
     """One table of answers: a task put to a model through a probe with all its options, and the metrics that read it.
 
     `moved`: for each metric by name, the probe options that the user moved from this metric's default.
+    `variants`: how every text gets its counterfactual variants, one of VARIANTS; empty where it is asked alone.
     """
 
     task: Task
@@ -61,6 +71,7 @@ class Ask:
     options: Mapping[str, Any]
     metrics: tuple[Metric, ...]
     moved: Mapping[str, Mapping[str, Any]]
+    variants: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,6 +97,9 @@ def make_plan(model: str, options: ScoreOptions) -> Plan:
         raise FairbenchError(
             f"Both --suite {options.suite} and --tasks {','.join(options.tasks)} were given. Wanted one of them."
         )
+    if options.counterfactual not in VARIANTS:
+        near = did_you_mean(options.counterfactual, VARIANTS)
+        raise FairbenchError(f"--counterfactual {options.counterfactual}: wanted one of {', '.join(VARIANTS)}.{near}")
     if options.contexts < 1:
         raise FairbenchError(f"--contexts {options.contexts}: wanted at least one sentence a word.")
     named = [registry.metric(name) for name in options.metrics]
@@ -118,11 +132,14 @@ def make_plan(model: str, options: ScoreOptions) -> Plan:
                     raise
                 skipped[task.name] = str(error)
                 break
-            key = digest([task.name, metric.info.probe, resolved])
-            before = asks.get(key, Ask(task, metric.info.probe, resolved, (), {}))
-            metric, changed = _with_options(metric, options.metric_options)
-            moved_here = {**before.moved, metric.name: {**moved, **changed}}
-            asks[key] = dataclasses.replace(before, metrics=(*before.metrics, metric), moved=moved_here)
+            variants = options.counterfactual if metric.info.variants and not task.info.variants else ""
+            key = digest([task.name, metric.info.probe, resolved, variants])
+            before = asks.get(key, Ask(task, metric.info.probe, resolved, (), {}, variants))
+            asks[key] = dataclasses.replace(
+                before,
+                metrics=(*before.metrics, *_by_notion(_with_options(metric, options.metric_options), task, options)),
+                moved={**before.moved, metric.name: moved},
+            )
     if not asks:
         reasons = " ".join(f"{name}: {why}." for name, why in list(skipped.items())[:3])
         raise FairbenchError(f"Nothing is left to score on {model}. {reasons} `fairbench list tasks` shows what there is.")
@@ -137,7 +154,9 @@ def probe_options(
     """All options of the probe for this metric, and those of them that the user moved from the default."""
     probe = registry.probe(metric.info.probe)
     given = {k: v for k, v in asked.items() if v is not None and k in probe.OPTIONS}
-    usual = {**metric.info.probe_options, **task.info.probe_options}
+    usual: dict[str, Any] = {**metric.info.probe_options, **task.info.probe_options}
+    if task.info.labels and "labels" in probe.OPTIONS:  # what a classifier has to tell apart
+        usual |= {"task": task.name, "labels": task.info.labels, "positive": task.info.positive}
     resolved = probe.resolve(card, task.info.form, {**usual, **given})
     plain = dataclasses.replace(card, options=dataclasses.replace(card.options, apply_chat_template=False))
     try:
@@ -148,10 +167,19 @@ def probe_options(
     return resolved, {k: v for k, v in resolved.items() if k in flags and default.get(k) != v}
 
 
-def _with_options(metric: Metric, asked: Mapping[str, Any]) -> tuple[Metric, dict[str, Any]]:
-    """The metric with those of the asked options that it has, and those of them that are not its default."""
-    changed = metric.with_options({name: value for name, value in asked.items() if name in metric.info.options})
-    return changed, moved_metric_options(changed)
+def _with_options(metric: Metric, asked: Mapping[str, Any]) -> Metric:
+    """The metric with those of the asked options that it has."""
+    return metric.with_options({name: value for name, value in asked.items() if name in metric.info.options})
+
+
+def _by_notion(metric: Metric, task: Task, options: ScoreOptions) -> list[Metric]:
+    """A metric that compares groups, once for each notion that the task's groups belong to, or as the user wants."""
+    if not metric.info.by_notion or metric.options["group_by"]:
+        return [metric]
+    if options.group_by is not None:
+        return [metric.with_options({"group_by": options.group_by})]
+    found = notions(task.info.groups)
+    return [metric.with_options({"group_by": notion}) for notion in found] if len(found) > 1 else [metric]
 
 
 def moved_metric_options(metric: Metric) -> dict[str, Any]:
@@ -169,6 +197,16 @@ def _refuse_idle_metric_options(asks: Iterable[Ask], options: ScoreOptions) -> N
             raise FairbenchError(
                 f"None of the metrics that were asked for has an option {name!r}.{did_you_mean(name, known)} {has}"
             )
+    if options.group_by is not None and not any(metric.info.by_notion for ask in asks for metric in ask.metrics):
+        raise FairbenchError(
+            f"--group-by {options.group_by}: nothing that was asked for compares groups. Name a metric that does (tpr_gap), or "
+            "leave it out."
+        )
+    if options.counterfactual != VARIANTS[0] and not any(ask.variants for ask in asks):
+        raise FairbenchError(
+            f"--counterfactual {options.counterfactual}: nothing that was asked for makes variants of texts. Name the metric "
+            "counterfactual_token_fairness and a task of texts, or leave it out."
+        )
     if options.corpus and not any(ask.task.info.contexts for ask in asks):
         raise FairbenchError(
             f"--corpus {options.corpus}: nothing that was asked for reads a corpus. Name a task that does (ceat_c6), or leave it "

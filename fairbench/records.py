@@ -20,6 +20,9 @@ Scalar = str | int | float | bool | None
 ROW_KEYS = ("id", "group", "cluster", "stratum", "source")
 """Columns that every answers table has beside those of its form. `left_out` may be added by a probe: the reason, or null."""
 
+SPLIT, TEST = "split", "test"
+"""The name in `meta` of the part of the data that a record belongs to, and the part that is asked; the others train."""
+
 UNASKED = "unasked"
 """The name in `meta` of the reason why a record is not put to a model."""
 
@@ -37,6 +40,11 @@ class Record:
     stratum: str | None = None
     source: str | None = None
     meta: Mapping[str, Scalar] = field(default_factory=dict)
+
+    @property
+    def split(self) -> str:
+        """The part of the data that it belongs to; without a word on it the one that is asked."""
+        return str(self.meta.get(SPLIT) or TEST)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +100,7 @@ class Choice(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Labelled(Record):
-    """A text with its gold class and the groups it speaks of."""
+    """A text with its gold class and the groups it speaks of; with several notions each is `notion:group` ("gender:female")."""
 
     text: str
     label: int

@@ -188,7 +188,9 @@ class Registry:
             raise FairbenchError(f"The file of metric {name} has its card but no function {name}(answers, weights). Add it.")
         source = file_sha256(Path(str(module.__file__)))
         hooks = {hook: optional(hook) for hook in ("significance", "counts", "details", "unused")}
-        return Metric(name, info, function, **hooks, source_sha256=source, options=dict(info.options))
+        return Metric(
+            name, info, function, **hooks, disparity=optional("disparity"), source_sha256=source, options=dict(info.options)
+        )
 
     def task(self, name: str) -> Task:
         """The task of that name; FairbenchError with the nearest names where there is none."""

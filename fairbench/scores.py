@@ -22,7 +22,7 @@ class MetricInfo:
         low, high: range of the value; infinite where unbounded.
         scale: the factor that is already in the value (100 for percentages), for display of differences.
         unit: what is resampled and counted: "record", "cluster" or "stratum".
-        interval: how the interval is found.
+        interval: how the interval is found; "simultaneous" is that of the metric's disparity (the same file names it).
         share: the value is a mean of units' percentages: where every draw agrees, the exact binomial interval stands in.
         p_value: the null hypothesis value = ideal is tested by inverting the bootstrap ("bootstrap"), by the metric's own
             test in the same file (`significance`, in a family `<name>_significance`), or not at all ("none").
@@ -39,6 +39,9 @@ class MetricInfo:
         leave_one_out: the score also says how far it moves when one unit is left out (a word of an association test).
         most_draws: the bootstrap takes at most so many draws, where one draw is a whole analysis; null for as many as asked for.
         bootstrap_options: numeric options that are at most so large inside the bootstrap, for the same reason.
+        by_notion: it compares groups of one notion (gender, race): it has the option `group_by`, and on data with groups of
+            several notions each of them gets a score of its own.
+        variants: it compares answers to a text with answers to its counterfactual variants, which have the text's id as `source`.
     """
 
     title: str
@@ -55,7 +58,7 @@ class MetricInfo:
     cite: str
     scale: float = 1.0
     unit: Literal["record", "cluster", "stratum"] = "record"
-    interval: Literal["bootstrap", "jackknife", "none"] = "bootstrap"
+    interval: Literal["bootstrap", "jackknife", "simultaneous", "none"] = "bootstrap"
     share: bool = False
     p_value: Literal["bootstrap", "own", "none"] = "none"
     by_group: bool = True
@@ -71,6 +74,8 @@ class MetricInfo:
     most_draws: int | None = None
     bootstrap_options: Mapping[str, float] = field(default_factory=dict)
     text_columns: tuple[str, ...] = ()
+    by_notion: bool = False
+    variants: bool = False
     version: int = 1
 
 
@@ -86,6 +91,8 @@ class Source:
         files: raw files below the data folder, path -> sha256, read in this order; empty for a Hub source.
         url: where a person gets those files.
         hub, config, split, revision: data set id on the Hugging Face Hub and what of it, at a pinned revision.
+        splits: where the source is divided into several parts, the name of each: of a Hub source those that are read, one after
+            the other, in place of `split`; of files one for each file. Every row then has the column `split`.
         shipped: the files lie in this package and need no data folder; their paths begin with the sub-package ("tasks/weat.json",
             "planted/data/pairs.csv").
     """
@@ -98,6 +105,7 @@ class Source:
     hub: str | None = None
     config: str | None = None
     split: str | None = None
+    splits: tuple[str, ...] = ()
     revision: str | None = None
     shipped: bool = False
 
@@ -114,6 +122,11 @@ class TaskInfo:
         probe_options: what this task's records ask of a probe (StereoSet intersentence: context continued).
         suites: named suites it belongs to beside those that follow from its metrics' kinds ("quick").
         contexts: its records are bare words, each to be met in sentences of a corpus that the user names (CEAT).
+        groups: whom its records speak of; with several notions each entry is `notion:group` ("gender:female").
+        variants: its records are already variants of each other (`source`); others get theirs from `fairbench.counterfactual`.
+        labels: of Labelled records the names of the classes, in the order of their numbers.
+        positive: those of the labels that count as the positive class where a classifier with these labels decides between two
+            ("hatespeech" and "offensive" are toxic); of two labels the second unless this says otherwise.
     """
 
     title: str
@@ -130,6 +143,9 @@ class TaskInfo:
     content_warning: str | None = None
     notes: tuple[str, ...] = ()
     contexts: bool = False
+    variants: bool = False
+    labels: tuple[str, ...] = ()
+    positive: tuple[str, ...] = ()
     version: int = 1
 
 
@@ -164,6 +180,30 @@ class LeaveOneOut:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What is known of an unsigned disparity beside its value.
+
+    Attributes:
+        interval: from simultaneous intervals of the signed gaps; null with a warning where there is none.
+        stderr: standard deviation of the disparity's bootstrap draws.
+        p: of no difference between the groups, by permuting their labels; null with a warning where they can't be permuted.
+        floor: the value expected under no difference, the mean over the same permutations.
+        by_group: the figures that are compared, by name: the rate of every group, also of those too small to be compared.
+        counts, details: further figures, as in a Score.
+        warnings: what must be read beside the value.
+    """
+
+    interval: Interval | None = None
+    stderr: float | None = None
+    p: PValue | None = None
+    floor: float | None = None
+    by_group: Mapping[str, Score] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+    details: Mapping[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Score:
     """A number with everything that it takes to print it.
 
@@ -175,7 +215,9 @@ class Score:
         left_out: rows not used, by reason.
         counts: figures that the formula is made of, by name (ties, pairs that prefer the stereotype ...).
         details: further figures of the analysis, by name (tau^2 and I^2 of a random-effects analysis).
-        by_group: the same for each group, without groups of their own.
+        by_group: the same for each group, without groups of their own; of a disparity the figures that it compares (the rate of
+            each group), also of groups that are too small to count.
+        floor: of an unsigned disparity the value expected where groups do not differ, which is above 0 by chance alone.
         flags: records that a rule of pair quality flags, by rule; a record may stand under several.
         clean: the same score over the records that no rule flags; null where the metric reads no pairs or the
             table holds no sentences.
@@ -203,6 +245,7 @@ class Score:
     clean: Score | None = None
     leave_one_out: LeaveOneOut | None = None
     undefined: str | None = None
+    floor: float | None = None
     warnings: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:

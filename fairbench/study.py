@@ -11,7 +11,7 @@ import functools
 import platform
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,17 +20,20 @@ from typing import TYPE_CHECKING, Any
 from fairbench import __version__, quality
 from fairbench.answers import AnswerStore
 from fairbench.asked import Asked, look_through
+from fairbench.counterfactual.variants import with_variants
 from fairbench.data import rows
 from fairbench.errors import DataAbsent, FairbenchError
 from fairbench.files import digest, require_writable, write_json
+from fairbench.lending import Lender
 from fairbench.measurement import Metric, measure
 from fairbench.models.loading import load
 from fairbench.models.model import Model, ModelCard
-from fairbench.naming import folder_name, moved_options, result_name
-from fairbench.plan import Ask, ScoreOptions, make_plan
-from fairbench.records import UNASKED, Association, as_row
+from fairbench.naming import folder_name, metric_label, moved_options, result_name
+from fairbench.plan import VARIANTS, Ask, ScoreOptions, make_plan, moved_metric_options
+from fairbench.records import UNASKED, Association, Labelled, Record, as_row
 from fairbench.registry import Registry
 from fairbench.results import SCHEMA, Result, lm_eval_shape, read_result, versions, write_result
+from fairbench.training import Prepared
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,6 +97,7 @@ def score(model: str, options: ScoreOptions | None = None, progress: Progress | 
     runner = Runner(plan.card, folder, options, progress or (lambda what, done, total: None))
     asked = runner.look_through(plan.asks)
     results: list[Result] = []
+    runner.prepare(ask for ask in plan.asks if ask.task.name in asked)
     for number, ask in enumerate(plan.asks):
         runner.progress("tasks", number, len(plan.asks))
         if ask.task.name in asked:
@@ -112,9 +116,11 @@ class Runner:
         self.registry = Registry(options.include_path)
         self.failed: dict[str, str] = {}
         self.skipped: dict[str, str] = {}
-        self._loaded: Model | None = None
+        self._loaded: tuple[str, Model] | None = None
         self.corpus = ""
-        self._flags: dict[str, str | None] = {}
+        self._flags: dict[tuple[str, str], str | None] = {}
+        self._lender = Lender(folder, options, progress)
+        self._prepared: dict[str, Prepared] = {}
 
     def look_through(self, asks: Sequence[Ask]) -> dict[str, Asked]:
         """Finds and parses all data before any model work. Bad data are a wrong request; a parser that breaks fails its task."""
@@ -164,16 +170,44 @@ class Runner:
         self.corpus = digest({name: about.get(name) for name in CORPUS_CONTENT})[:6]
         return {name: asked.with_records(drawn[name].records, drawn[name].provenance) for name, asked in words.items()}
 
+    def prepare(self, asks: Iterable[Ask]) -> None:
+        """Looks at what classifiers would learn from, before any model work. What is absent skips an ask that only a suite holds.
+
+        Raises:
+            FairbenchError: the training data are none, or those that the user named are absent.
+        """
+        for ask in asks:
+            name = digest([ask.probe, ask.options])
+            if name in self._prepared:
+                continue
+            try:
+                self._prepared[name] = self._lender.prepared(ask, self.card) or Prepared(
+                    identity={}, load=functools.partial(load, self.card)
+                )
+            except DataAbsent as error:
+                if self.options.tasks:
+                    raise
+                self.skipped[f"{ask.task.name} ({ask.probe})"] = str(error)
+
     def run(self, ask: Ask, asked: Asked) -> list[Result]:
         """The results of one table of answers, from disk where they are there."""
-        probe = {"name": ask.probe, "version": self.registry.probe(ask.probe).VERSION, "options": dict(ask.options)}
+        prepared = self._prepared.get(digest([ask.probe, ask.options]))
+        if prepared is None:
+            return []
+        if ask.variants:
+            asked = with_variants(asked, ask.variants)
+        probe: dict[str, Any] = {
+            "name": ask.probe, "version": self.registry.probe(ask.probe).VERSION, "options": dict(ask.options)
+        }  # fmt: skip
+        if prepared.identity:
+            probe["prepared"] = dict(prepared.identity)
         records = {"form": ask.task.info.form, "sha256": asked.sha256}
         key = digest({"answers": ANSWERS_VERSION, "model": self.card.identity, "records": records, "probe": probe})
         store = AnswerStore(self.folder / "answers", key[:32])
         try:
             with store.lock():  # a second process waits, and then finds the answers there
                 if not store.finished():
-                    self._ask(ask, asked, store)
+                    self._ask(ask, asked, store, prepared)
                 store.tidy()
         except Exception as error:  # whatever one task dies of, the others go on
             self.failed[ask.task.name] = _what(error)
@@ -184,31 +218,44 @@ class Runner:
             try:
                 results.append(self._result(ask, asked, metric, store, read=read, probe=probe))
             except Exception as error:
-                self.failed[f"{ask.task.name}/{metric.name}"] = _what(error)
+                self.failed[f"{ask.task.name}/{metric_label(metric.name, metric.options)}"] = _what(error)
         return results
 
     def path(self, ask: Ask, metric: Metric) -> Path:
         """Where the result of one metric lies."""
-        moved = {**ask.moved[metric.name], **moved_options(self.options, ask.task.info, self.corpus)}
+        moved = {
+            **ask.moved[metric.name],
+            **moved_metric_options(metric),
+            **moved_options(self.options, ask.task.info, self.corpus),
+        }
+        if ask.variants not in ("", VARIANTS[0]):
+            moved["counterfactual"] = ask.variants
         return self.folder / ask.task.name / result_name(metric.name, moved)
 
-    def _ask(self, ask: Ask, asked: Asked, store: AnswerStore) -> None:
+    def _ask(self, ask: Ask, asked: Asked, store: AnswerStore, prepared: Prepared) -> None:
         probe, done, number = self.registry.probe(ask.probe), 0, -1
         what = f"{ask.task.name} ({ask.probe})"
         self.progress(what, 0, asked.n)
         for number, part in enumerate(asked.parts()):
             if not store.has_part(number):
+                model = self._model(prepared)
                 start = time.perf_counter()
-                fit = [record for record in part if not record.meta.get(UNASKED)]
-                answers = iter(probe.answer(self._model(), fit, ask.options, self.options.batching))
-                table = [{**as_row(r), **({"left_out": r.meta[UNASKED]} if r.meta.get(UNASKED) else next(answers))} for r in part]
+                unfit = [_unfit(record, prepared) for record in part]
+                fit = [record for record, reason in zip(part, unfit, strict=True) if reason is None]
+                answers = iter(probe.answer(model, fit, ask.options, self.options.batching))
+                table = [
+                    {**as_row(record), **(next(answers) if reason is None else {"left_out": reason})}
+                    for record, reason in zip(part, unfit, strict=True)
+                ]
                 store.write_part(number, table, time.perf_counter() - start)
             done += len(part)
             self.progress(what, done, asked.n)
-        model = self._model()
-        if ask.probe not in self._flags:
-            self._flags[ask.probe] = probe.sanity(model)
-        flag = self._flags[ask.probe]
+        model = self._model(prepared)
+        about = dict(prepared.about())
+        key = ask.probe, digest(dict(prepared.identity))
+        if key not in self._flags:
+            self._flags[key] = probe.sanity(model)
+        flag = self._flags[key]
         warnings = asked.data.provenance.get("warnings", ())
         store.finish(
             number + 1,
@@ -217,13 +264,17 @@ class Runner:
                 "engine": probe.engine(model),
                 "attention": getattr(model.network.config, "_attn_implementation", None),
                 "notes": [*([flag] if flag else []), *probe.notes(self.card, ask.options), *warnings],
+                "prepared": about,
             },
         )
 
-    def _model(self) -> Model:
-        if self._loaded is None:
-            self._loaded = load(self.card)
-        return self._loaded
+    def _model(self, prepared: Prepared) -> Model:
+        """The network of these answers; one is held at a time."""
+        key = digest(dict(prepared.identity))
+        if self._loaded is None or self._loaded[0] != key:
+            self._loaded = None  # freed before the next one is loaded
+            self._loaded = key, prepared.load()
+        return self._loaded[1]
 
     def _result(
         self,
@@ -260,7 +311,7 @@ class Runner:
             },
             task=task,
             model={**self.card.as_dict(), "device": note["device"], "attention": note["attention"]},
-            probe=probe,
+            probe=probe if not note.get("prepared") else {**probe, "training": note["prepared"]},
             score=score,
             answers={"path": f"answers/{store.path.name}", "sha256": note["sha256"], "rows": note["rows"]},
             run={
@@ -276,6 +327,13 @@ class Runner:
 def write_summary(folder: Path) -> None:
     """Writes results.json: every result of a model's folder in lm-evaluation-harness's shape."""
     write_json(folder / "results.json", lm_eval_shape(_all_results(folder)))
+
+
+def _unfit(record: Record, prepared: Prepared) -> str | None:
+    """Why a record is put to no model."""
+    if record.meta.get(UNASKED):
+        return str(record.meta[UNASKED])
+    return "the text is in the training data" if isinstance(record, Labelled) and prepared.seen(record.text) else None
 
 
 def _limited_by(asked: Asked) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fairbench.decisions import prepared
 from fairbench.errors import FairbenchError, did_you_mean
 from fairbench.records import FORMS, ROW_KEYS
 from fairbench.scores import MetricInfo
@@ -25,6 +26,8 @@ def complete(answers: pd.DataFrame, info: MetricInfo) -> pd.DataFrame:
 
     if "left_out" in answers.columns and answers["left_out"].notna().all():  # no answer, so no column for answers either
         answers = answers.assign(**{c: None for c in info.columns if c not in answers.columns})
+    if info.reads == "Labelled":
+        answers = prepared(answers.reset_index(drop=True))
     missing = [c for c in info.columns if c not in answers.columns]
     if missing:
         hint = did_you_mean(missing[0], [str(c) for c in answers.columns if c not in info.columns])
@@ -62,7 +65,7 @@ def usable(table: pd.DataFrame, info: MetricInfo) -> tuple[pd.DataFrame, dict[st
     return table[keep], dict(Counter(str(r) for r in reasons if r is not None))
 
 
-LISTS = ("vector", "scores", "probs", "token_sensitivity")
+LISTS = ("vector", "scores", "probs", "token_sensitivity", "token_weight")
 """Answer columns of the record forms that hold a list in every row; any other number stands alone."""
 
 

@@ -11,7 +11,8 @@ from fairbench.errors import FairbenchError, did_you_mean
 from fairbench.files import digest
 from fairbench.measurement import Metric
 from fairbench.models.model import ModelCard
-from fairbench.plan import Ask, Plan, ScoreOptions, make_plan, moved_metric_options, probe_options
+from fairbench.naming import metric_label
+from fairbench.plan import Ask, Plan, ScoreOptions, make_plan, probe_options
 from fairbench.probes import embedding, fill, likelihood
 from fairbench.registry import Registry
 
@@ -45,8 +46,13 @@ class Swept:
 
     @property
     def name(self) -> str:
-        """<task>/<metric>."""
-        return f"{self.default.task.name}/{self.metric.name}"
+        """<task>/<metric>, with the notion whose groups are compared."""
+        return f"{self.default.task.name}/{self.label}"
+
+    @property
+    def label(self) -> str:
+        """The metric as it is called beside others of its name."""
+        return metric_label(self.metric.name, self.metric.options)
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,7 @@ def plan_sweep(model: str, options: ScoreOptions, axes: Axes) -> SweepPlan:
 
 def same_answers(ask: Ask) -> str:
     """A name that asks have in common if they need the same table of answers."""
-    return digest([ask.task.name, ask.probe, ask.options])
+    return digest([ask.task.name, ask.probe, ask.options, ask.variants])
 
 
 def _refuse_unknown(axes: Axes, owned: Sequence[str]) -> None:
@@ -124,11 +130,10 @@ def _refuse_unknown(axes: Axes, owned: Sequence[str]) -> None:
 
 def _swept(registry: Registry, card: ModelCard, ask: Ask, metric: Metric, *, options: ScoreOptions, axes: Axes) -> Swept:
     """The choices of one score, those that come to the same answers once."""
-    changed = moved_metric_options(metric)
 
     def asked(choice: Mapping[str, str]) -> Ask:
         resolved, moved = probe_options(registry, card, ask.task, metric, {**options.probe, **choice})
-        return Ask(ask.task, ask.probe, resolved, (metric,), {metric.name: {**moved, **changed}})
+        return Ask(ask.task, ask.probe, resolved, (metric,), {metric.name: moved}, ask.variants)
 
     values: dict[str, Sequence[str]] = {}
     for axis, given in axes.items():

@@ -25,8 +25,8 @@ from fairbench.errors import FairbenchError, Undefined
 from fairbench.files import require_writable, write_json
 from fairbench.measurement import measure_once
 from fairbench.models.model import ModelCard
-from fairbench.naming import folder_name, moved_options, result_name
-from fairbench.plan import Ask, ScoreOptions
+from fairbench.naming import folder_name, metric_label, moved_options, result_name
+from fairbench.plan import Ask, ScoreOptions, moved_metric_options
 from fairbench.records import UNASKED, as_row
 from fairbench.results import Result, versions
 from fairbench.study import Progress, Runner, write_summary
@@ -93,11 +93,12 @@ def sweep(model: str, options: ScoreOptions, axes: Axes, progress: Progress | No
     runner = Runner(wanted.plan.card, folder, options, progress or (lambda what, done, total: None))
     asked = runner.look_through([score.default for score in wanted.scores])
     scores, without = _with_parts([s for s in wanted.scores if s.default.task.name in asked], asked, axes)
+    runner.prepare(ask for score in scores for _, ask in score.choices)
     results, failed = _results(runner, scores, asked)
     skipped = {**wanted.skipped, **runner.skipped, **without}
     spreads = []
     for score in scores:
-        found = [results[same_answers(ask), score.metric.name] for _, ask in score.choices]
+        found = [results[same_answers(ask), score.label] for _, ask in score.choices]
         if any(isinstance(result, Result) for result in found):
             spreads.append(_spread(runner, score, found, axes, skipped))
     if spreads:
@@ -175,13 +176,14 @@ def _results(
         moved = {name: options for _, one in entries for name, options in one.moved.items()}
         task = first.task.name
         results = runner.run(dataclasses.replace(first, metrics=metrics, moved=moved), asked[task])
-        by_metric = {result.metric["name"]: result for result in results}
+        by_metric = {metric_label(result.metric["name"], result.metric["options"]): result for result in results}
         whole = runner.failed.pop(task, "")
         for metric in metrics:
-            reason = runner.failed.pop(f"{task}/{metric.name}", whole)
-            found[key, metric.name] = by_metric.get(metric.name, reason)
+            label = metric_label(metric.name, metric.options)
+            reason = runner.failed.pop(f"{task}/{label}", whole)
+            found[key, label] = by_metric.get(label, reason)
             if reason:
-                failed[f"{task}/{metric.name} at {said(choice) or 'the default'}"] = reason
+                failed[f"{task}/{label} at {said(choice) or 'the default'}"] = reason
     runner.progress("choices", len(tables), len(tables))
     return found, failed
 
@@ -258,6 +260,7 @@ def _write(runner: Runner, score: Swept, spread: Spread, result: Result, axes: A
     options, default = runner.options, score.default
     name = {
         **default.moved[score.metric.name],
+        **moved_metric_options(score.metric),
         **moved_options(options, default.task.info, runner.corpus),
         "over": "+".join("-".join((axis, *axes[axis])) for axis in sorted(score.axes)),
     }

@@ -1,0 +1,1 @@
+"""Comparing groups: rates and AUCs of each group, what becomes of their differences, and how sure that is."""
