@@ -1,7 +1,8 @@
 """Who a record speaks of: its groups, the notions that they belong to, and groups of several notions at once.
 
 A Labelled row names its groups in `groups`, a list; where it has none, in `group`. An entry is `notion:group` ("gender:female"),
-or the bare group where there is only one notion. A text may speak of several groups, or of none.
+or the bare group where there is only one notion. A text may speak of several groups, or of none. A notion may also be a column of
+its own (`gender`, `race`, or `meta.gender`), as tables from elsewhere have them.
 """
 
 from __future__ import annotations
@@ -80,22 +81,35 @@ def find_groups(answers: pd.DataFrame, group_by: str = "") -> Groups:
     """
     rows = entries(answers)
     known = notions(entry for row in rows for entry in row)
+    wanted = [name.strip() for name in group_by.split(",") if name.strip()] or list(known)
+    columns = {name: found for name in wanted if name not in known and (found := _column(answers, name)) is not None}
+    known = (*known, *columns)
     if not known:
         raise Undefined("no record names a group")
-    wanted = [name.strip() for name in group_by.split(",") if name.strip()] or list(known)
     if not group_by and len(known) > 1:
         raise Undefined(f"the records name groups of several notions ({', '.join(known)}); choose one with group_by")
     for name in wanted:
         if name not in known:
             has = f"They have {', '.join(known)}." if known != (BARE,) else "Their groups name no notion (wanted gender:female)."
             raise FairbenchError(f"The answers name no group of the notion {name!r}.{did_you_mean(name, known)} {has}")
-    by_notion = [[{_split(e)[1] for e in row if _split(e)[0] == notion} for row in rows] for notion in wanted]
+    by_notion = [
+        columns[notion] if notion in columns else [{_split(e)[1] for e in row if _split(e)[0] == notion} for row in rows]
+        for notion in wanted
+    ]
     names = [sorted(set().union(*column)) for column in by_notion]
     found = {",".join(combined): _speaks(combined, by_notion) for combined in itertools.product(*names)}
     kept = {name: rows_of for name, rows_of in found.items() if rows_of.any()}
     if not kept:
         raise Undefined(f"no record names groups of {' and '.join(wanted)} together")
     return Groups(tuple(kept), np.column_stack(list(kept.values())))
+
+
+def _column(answers: pd.DataFrame, notion: str) -> list[set[str]] | None:
+    """Groups of a notion that has a column of its own; null where there is none with a value."""
+    name = next((c for c in (notion, f"meta.{notion}") if c in answers.columns and answers[c].notna().any()), None)
+    if name is None:
+        return None
+    return [set(_cell(value, row, name)) for row, value in zip(answers.index, answers[name], strict=True)]
 
 
 def _speaks(combined: Sequence[str], by_notion: Sequence[Sequence[set[str]]]) -> NDArray[np.bool_]:

@@ -137,7 +137,10 @@ def make_plan(model: str, options: ScoreOptions) -> Plan:
             before = asks.get(key, Ask(task, metric.info.probe, resolved, (), {}, variants))
             asks[key] = dataclasses.replace(
                 before,
-                metrics=(*before.metrics, *_by_notion(_with_options(metric, options.metric_options), task, options)),
+                metrics=(
+                    *before.metrics,
+                    *_by_notion(_with_options(metric, {**task.info.metric_options, **options.metric_options}), task, options),
+                ),
                 moved={**before.moved, metric.name: moved},
             )
     if not asks:

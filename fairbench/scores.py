@@ -120,6 +120,7 @@ class TaskInfo:
         metrics: metrics that are scored on this task by default.
         cluster: what the records' `cluster` names, in words ("target term"), or "none".
         probe_options: what this task's records ask of a probe (StereoSet intersentence: context continued).
+        metric_options: what they ask of metrics that have such an option (HateXplain: its own background for AUCs).
         suites: named suites it belongs to beside those that follow from its metrics' kinds ("quick").
         contexts: its records are bare words, each to be met in sentences of a corpus that the user names (CEAT).
         groups: whom its records speak of; with several notions each entry is `notion:group` ("gender:female").
@@ -139,6 +140,7 @@ class TaskInfo:
     metrics: tuple[str, ...]
     cluster: str
     probe_options: Mapping[str, str] = field(default_factory=dict)
+    metric_options: Mapping[str, Any] = field(default_factory=dict)
     suites: tuple[str, ...] = ()
     content_warning: str | None = None
     notes: tuple[str, ...] = ()
