@@ -82,7 +82,7 @@ def find_groups(answers: pd.DataFrame, group_by: str = "") -> Groups:
     rows = entries(answers)
     known = notions(entry for row in rows for entry in row)
     wanted = [name.strip() for name in group_by.split(",") if name.strip()] or list(known)
-    columns = {name: found for name in wanted if name not in known and (found := _column(answers, name)) is not None}
+    columns = {name: own for name in wanted if name not in known and (own := _column(answers, name)) is not None}
     known = (*known, *columns)
     if not known:
         raise Undefined("no record names a group")
