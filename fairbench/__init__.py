@@ -78,8 +78,8 @@ def score(model: str, **options: Any) -> Run:
         model: Hub id, folder, or planted:NAME.
         **options: as on the command line, with underscores: `suite`, `tasks`, `metrics` (lists), `limit`, `data_dir`,
             `output_path`, `include_path`, `batch_size`; `scorer`, `pooling`, `layer` and `probe_options` (a mapping);
-            `metric_options` (a mapping), `corpus`, `contexts`; `revision`, `dtype`, `device`, `apply_chat_template`,
-            `trust_remote_code`, `allow_pickle`; `level`, `draws`, `seed`.
+            `metric_options` (a mapping), `corpus`, `contexts`; `train_on`, `train_seed`, `group_by`, `counterfactual`;
+            `revision`, `dtype`, `device`, `apply_chat_template`, `trust_remote_code`, `allow_pickle`; `level`, `draws`, `seed`.
 
     Returns:
         The run: `.results`, `.to_frame()`, and what was skipped or failed, with reasons.
@@ -136,7 +136,7 @@ def _score_options(options: dict[str, Any]) -> Any:
         "model": _options(ModelOptions, taken(*ModelOptions.__dataclass_fields__)),
         "measure": _options(MeasureOptions, taken(*MeasureOptions.__dataclass_fields__)),
         "batching": parse_batch_size(options.pop("batch_size", "auto")),
-        "probe": {**options.pop("probe_options", {}), **taken("scorer", "pooling", "layer")},
+        "probe": {**options.pop("probe_options", {}), **taken("scorer", "pooling", "layer", "train_on", "train_seed")},
     }
     for name in ("tasks", "metrics", "include_path"):
         if name in options:

@@ -40,7 +40,7 @@ def metric_fields(metric: Metric, probe: Probe, tasks: list[str]) -> Fields:
         ("kind", info.kind + ("" if info.headline else "; no headline: read it beside its family's")),
         ("unit", UNITS[info.unit]),
         ("interval", _interval(info)),
-        ("test", TESTS[info.p_value] + (f", of value = {info.ideal:g}" if info.p_value == "bootstrap" else "")),
+        ("test", _test(metric)),
         ("also", _also(info)),
         ("options", _options(info, _arguments(metric))),
         ("asks", _asks(info, probe)),
@@ -58,7 +58,9 @@ def task_fields(name: str, info: TaskInfo) -> Fields:
     sources = [
         ", ".join(s.files) + (" (shipped)" if s.shipped else f" from {s.url}" if s.url else "")
         if s.files
-        else f"Hub {s.hub}" + (f" {s.config}" if s.config else "") + f" {s.split} at {s.revision or 'main'}"
+        else f"Hub {s.hub}"
+        + (f" {s.config}" if s.config else "")
+        + f" {s.split or ', '.join(s.splits)} at {s.revision or 'main'}"
         for s in info.sources
     ]
     return [
@@ -68,6 +70,8 @@ def task_fields(name: str, info: TaskInfo) -> Fields:
         ("records", f"{info.form}: {_first_sentence(FORMS[info.form])}"),
         ("asked with", ", ".join(f"{option} {value}" for option, value in info.probe_options.items())),
         ("contexts", "its words are met in sentences of a corpus that you name with --corpus" if info.contexts else ""),
+        ("classes", ", ".join(info.labels)),
+        ("positive", ", ".join(info.positive)),
         ("cluster", info.cluster),
         ("metrics", ", ".join(info.metrics)),
         ("sources", sources),
@@ -80,6 +84,12 @@ def task_fields(name: str, info: TaskInfo) -> Fields:
     ]
 
 
+def _test(metric: Metric) -> str:
+    if metric.disparity is not None:
+        return "permutation of the groups, of no difference between them; the mean over permutations is the floor"
+    return TESTS[metric.info.p_value] + (f", of value = {metric.info.ideal:g}" if metric.info.p_value == "bootstrap" else "")
+
+
 def _range(info: MetricInfo) -> str:
     """The range, in words where it has no ends."""
     low, high = (f"{end:g}" if abs(end) < float("inf") else None for end in (info.low, info.high))
@@ -89,7 +99,12 @@ def _range(info: MetricInfo) -> str:
 
 
 def _interval(info: MetricInfo) -> str:
-    what = {"bootstrap": "bootstrap, percentile", "jackknife": "jackknife, Student", "none": "none"}[info.interval]
+    what = {
+        "bootstrap": "bootstrap, percentile",
+        "jackknife": "jackknife, Student",
+        "simultaneous": "bootstrap, simultaneous over all gaps that are compared (max-|t|)",
+        "none": "none",
+    }[info.interval]
     if info.interval == "none":
         return what
     draws = f", at most {info.most_draws} draws" if info.most_draws else ""
@@ -100,6 +115,8 @@ def _also(info: MetricInfo) -> list[str]:
     """What the score carries beside its value."""
     also = ["the range of the value when one unit is left out"] if info.leave_one_out else []
     also += ["the score of each group"] if info.by_group else []
+    also += ["the figures of each group that are compared"] if info.by_notion else []
+    also += ["a score for each notion of groups in the data; --group-by chooses, or intersects"] if info.by_notion else []
     also += ["the clean score, without records that rules of pair quality flag"] if info.reads in ("Pair", "Cloze") else []
     also += ["it draws at random inside; --seed decides"] if info.random else []
     return also
@@ -131,7 +148,7 @@ def _asks(info: MetricInfo, probe: Probe) -> list[str]:
     """How the model is asked, and what may be said about that."""
     about = (inspect.getdoc(probe) or "").split("\n\n")[0].replace("\n", " ")
     given = [f"unless you say otherwise, {option} {value}" for option, value in info.probe_options.items()]
-    flags = [f"--{name}" if name in PROBE_FLAGS else f"--probe-options {name}=..." for name in probe.OPTIONS]
+    flags = [f"--{name.replace('_', '-')}" if name in PROBE_FLAGS else f"--probe-options {name}=..." for name in probe.OPTIONS]
     return [f"the {info.probe} probe: {about}", *given, f"how: {', '.join(flags)}"]
 
 

@@ -76,6 +76,7 @@ def measure(
     metric: Annotated[str, typer.Argument(help="Name of a metric.")],
     answers: Annotated[Path, typer.Argument(help="Answers: .parquet, .jsonl or .csv, a row an answer.")],
     metric_options: flags.MetricOptions = None,
+    group_by: flags.GroupBy = None,
     include_path: flags.Include = None,
     seed: flags.Seed = 1234,
     draws: flags.Draws = 10_000,
@@ -85,15 +86,23 @@ def measure(
     """A metric on answers that are already there, from fairbench or from elsewhere."""
     from fairbench import console
     from fairbench.answers import read_answers
-    from fairbench.measurement import MeasureOptions
+    from fairbench.measurement import MeasureOptions, by_notion
     from fairbench.measurement import measure as measure_answers
+    from fairbench.naming import metric_label
 
     found = Registry(include_path or ()).metric(metric).with_options(flags.settings(metric_options, "--metric-options"))
-    result = measure_answers(found, read_answers(answers), MeasureOptions(level=level, draws=draws, seed=seed))
+    table, how = read_answers(answers), MeasureOptions(level=level, draws=draws, seed=seed)
+    chosen = by_notion(found, table) if group_by is None else [found.with_options({"group_by": group_by})]
+    scores = [(one, measure_answers(one, table, how)) for one in chosen]
     if as_json:
-        console.print_json({"metric": metric, "options": dict(found.options), "answers": str(answers), "score": result.as_dict()})
-    else:
-        console.print_score(metric, result)
+        said = [
+            {"metric": metric, "options": dict(one.options), "answers": str(answers), "score": score.as_dict()}
+            for one, score in scores
+        ]
+        console.print_json(said[0] if len(said) == 1 else said)
+        return
+    for one, found_score in scores:
+        console.print_score(metric_label(metric, one.options), found_score)
 
 
 @app.command(name="list")

@@ -25,6 +25,7 @@ from fairbench.figures import (
     spread_text,
 )
 from fairbench.layout import lay_out
+from fairbench.naming import metric_label
 from fairbench.scores import Score, jsonable
 
 if TYPE_CHECKING:
@@ -101,8 +102,9 @@ def print_run(run: Run, by_group: bool = False) -> None:
     said: dict[str, list[str]] = {}
     flagged: dict[str, list[str]] = {}
     for result in run.results:
-        name, score = f"{result.task['name']}/{result.metric['name']}", result.score
-        rows += score_rows(result.task["name"], result.metric["name"], score, by_group)
+        label = metric_label(result.metric["name"], result.metric["options"])
+        name, score = f"{result.task['name']}/{label}", result.score
+        rows += score_rows(result.task["name"], label, score, by_group)
         undefined = (f"undefined, {score.undefined}",) if score.undefined else ()
         left_out = (left_out_text(reason, count) for reason, count in score.left_out.items())
         for text in (*undefined, *left_out, *score.warnings):

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from fairbench.plan import ScoreOptions
 from fairbench.planted import card, names
+from fairbench.preparation import Progress
 from fairbench.scores import Score
 from fairbench.stats import smallest_detectable
-from fairbench.study import Progress, Run, score
+from fairbench.study import Run, score
 
 ALPHA = 0.05
 TASKS = ("planted_associations", "planted_pairs", "planted_cloze", "planted_passages")

@@ -80,8 +80,8 @@ def beside_text(score: Score) -> str:
     if one := score.leave_one_out:
         unit = "word" if score.unit == "cluster" else score.unit
         said.append(f"without one {unit} {figure(one.low)} ({one.low_without}) to {figure(one.high)} ({one.high_without})")
-    if "floor" in score.details:
-        said.append(f"floor {figure(score.details['floor'])}, to be expected by chance")
+    if score.floor is not None:
+        said.append(f"floor {figure(score.floor)}, to be expected by chance")
     if "es_2.5%" in score.details:
         low, high = figure(score.details["es_2.5%"]), figure(score.details["es_97.5%"])
         said.append(f"95 % of the draws' effect sizes {low} to {high}")
@@ -96,6 +96,8 @@ def score_lines(score: Score) -> Iterator[str]:
         yield f"interval: {score.interval.method}"
     if score.p_method:
         yield f"p {p_text(score)}: {score.p_method}"
+    if score.floor is not None:
+        yield f"floor {figure(score.floor)}: the value to be expected by chance, where there is no difference"
     if score.p_published is not None:
         yield f"p of the published definition: {published_text(score.p_published)}"
     if score.leave_one_out:

@@ -24,6 +24,19 @@ Scorer = Annotated[
 ]
 Pooling = Annotated[str | None, typer.Option(help="mean (default), first, last.")]
 Layer = Annotated[str | None, typer.Option(help="-1 (default, the last), 0 (the embeddings' output) ..., or input.")]
+TrainOn = Annotated[
+    str | None,
+    typer.Option("--train-on", help="What a classifier learns from: a task, or a file with the columns text and label."),
+]
+TrainSeed = Annotated[int | None, typer.Option("--train-seed", help="Seed of its training; several: --sweep train_seed=0,1,2.")]
+GroupBy = Annotated[
+    str | None,
+    typer.Option("--group-by", help="Groups to compare: a notion (gender), or several for their intersections (gender,race)."),
+]
+Counterfactual = Annotated[
+    str,
+    typer.Option(help="Variants of texts: terms (identity terms exchanged) or roles (gender roles reversed)."),
+]
 ProbeOptions = Annotated[
     str | None,
     typer.Option("--probe-options", help="Further options of probes, name=value joined by commas; `describe` names them."),

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fairbench.errors import FairbenchError, Undefined, did_you_mean
+from fairbench.errors import Undefined
+from fairbench.groups import entries, notions
+from fairbench.metric import MeasureOptions, Metric
 from fairbench.quality import flags
-from fairbench.scores import Evidence, Interval, LeaveOneOut, MetricInfo, PValue, Score
+from fairbench.scores import Evidence, Interval, LeaveOneOut, PValue, Score
 from fairbench.stats import (
     CHUNK_BYTES,
     Floats,
@@ -34,6 +34,8 @@ from fairbench.tables import complete, usable
 if TYPE_CHECKING:
     import pandas as pd
 
+__all__ = ["MeasureOptions", "Metric", "by_notion", "measure", "measure_once"]
+
 TIE_WARNING = 0.01
 DROPPED_WARNING = 0.01
 FEW_UNITS = 10
@@ -44,93 +46,6 @@ DISAGREE = (
     "card names them). Print both, or neither."
 )
 SLACK = 1e-9
-
-
-class Disparity(Protocol):
-    """How groups are compared; `fairbench.disparity` has those that there are."""
-
-    def evidence(self, answers: pd.DataFrame, options: Mapping[str, Any], how: MeasureOptions) -> Evidence:
-        """What is known beside the value, from all usable rows; with `how.draws` = 0 only the groups' own figures."""
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A metric as the registry found it: its card, its function, and the optional functions of the same file.
-
-    Attributes:
-        function: (answers, weights (b, n)) -> (b,), NaN where a draw is undefined; raises Undefined where all are.
-        significance: (answers, generator) -> PValue, the metric's own null distribution.
-        counts: answers -> named counts that the formula is made of.
-        details: (answers, generator) -> further named figures of the analysis.
-        disparity: how groups are compared, for a metric that compares them; it finds the interval, the floor and the p.
-        unused: answers -> for each row the reason why the formula does not use it, or null; such rows are left out and counted.
-        source_sha256: of the metric's file, so that an edited metric is measured again.
-        options: the card's options as the user wants them; all of the functions get them as keyword arguments.
-    """
-
-    name: str
-    info: MetricInfo
-    function: Callable[..., Floats]
-    significance: Callable[..., PValue] | None = None
-    counts: Callable[..., dict[str, int]] | None = None
-    details: Callable[..., dict[str, float]] | None = None
-    unused: Callable[..., Sequence[str | None]] | None = None
-    disparity: Disparity | None = None
-    source_sha256: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-    def values(self, table: pd.DataFrame, weights: Floats, seed: int) -> Floats:
-        """The metric under each row of weights (b, n): (b,). What is drawn inside is the same at every call with one seed."""
-        drawn = {"rng": np.random.default_rng(seed)} if self.info.random else {}
-        return np.asarray(self.function(table, weights, **drawn, **self.options), dtype=float)
-
-    def with_options(self, given: Mapping[str, Any]) -> Metric:
-        """The metric with some of its card's options changed; text is read as the type of the option's default.
-
-        Raises:
-            FairbenchError: the metric has no such option, or the value is none that it takes.
-        """
-        return dataclasses.replace(self, options={**self.info.options, **{k: self._read(k, v) for k, v in given.items()}})
-
-    def _read(self, name: str, value: Any) -> Any:
-        known, allowed = self.info.options, self.info.choices.get(name)
-        if name not in known:
-            has = f"It has {', '.join(known)}." if known else "It has none."
-            raise FairbenchError(f"The metric {self.name} has no option {name!r}.{did_you_mean(name, known)} {has}")
-        wanted = (
-            f"one of {', '.join(allowed)}" if allowed else {int: "a whole number", float: "a number"}.get(type(known[name]), "")
-        )
-        try:
-            read = type(known[name])(value)
-        except (TypeError, ValueError):
-            read = None
-        if isinstance(read, int) and isinstance(value, float) and read != value:
-            read = None
-        low, high = self.info.limits.get(name, (-np.inf, np.inf))
-        if name in self.info.limits:
-            wanted += f" of at least {low:g}" + (f" and at most {high:g}" if np.isfinite(high) else "")
-        if read is None or (allowed and read not in allowed) or (name in self.info.limits and not low <= read <= high):
-            raise FairbenchError(f"The option {name} of the metric {self.name} is {value!r}; wanted {wanted}.")
-        return read
-
-
-@dataclass(frozen=True, kw_only=True)
-class MeasureOptions:
-    """How a score's uncertainty is found. `draws` = 0 gives the value alone."""
-
-    level: float = 0.95
-    draws: int = 10_000
-    seed: int = 1234
-    by_group: bool = True
-
-    def __post_init__(self) -> None:
-        """Refuses a level or a number of draws that no interval can have."""
-        whole = all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in (self.draws, self.seed))
-        if not whole or not isinstance(self.level, (int, float)) or not 0 < self.level < 1:
-            raise FairbenchError(
-                f"Found the level {self.level!r}, {self.draws!r} draws and the seed {self.seed!r}; wanted a level between 0 and "
-                "1, and draws and a seed that are whole numbers of 0 or more."
-            )
 
 
 def measure(metric: Metric, answers: pd.DataFrame, options: MeasureOptions | None = None) -> Score:
@@ -157,6 +72,14 @@ def measure(metric: Metric, answers: pd.DataFrame, options: MeasureOptions | Non
         groups = dict(whole.by_group)
     found, clean = _clean(metric, used, options, whole)
     return dataclasses.replace(whole, by_group=groups, flags=found, clean=clean)
+
+
+def by_notion(metric: Metric, answers: pd.DataFrame) -> list[Metric]:
+    """A metric that compares groups, once for each notion that the answers' groups belong to; any other metric as it is."""
+    if not metric.info.by_notion or metric.options["group_by"]:
+        return [metric]
+    found = notions(entry for row in entries(answers) for entry in row)
+    return [metric.with_options({"group_by": notion}) for notion in found] if len(found) > 1 else [metric]
 
 
 def _compared(score: Score, metric: Metric, evidence: Evidence) -> Score:
@@ -259,8 +182,10 @@ def _score(metric: Metric, table: pd.DataFrame, options: MeasureOptions) -> Scor
     if p and interval and (p.value < 1 - interval.level) is (interval.low <= info.ideal <= interval.high):
         warnings.append(DISAGREE)
     details = metric.details(table, np.random.default_rng(options.seed), **metric.options) if metric.details else {}
+    floor = details.pop("floor", None)
     return dataclasses.replace(
-        empty, value=value, interval=interval, stderr=stderr, counts=counts, details=details, warnings=tuple(warnings),
+        empty, value=value, interval=interval, stderr=stderr, counts=counts, details=details, floor=floor,
+        warnings=tuple(warnings),
         leave_one_out=_leave_one_out(metric, table, options) if options.draws and info.leave_one_out else None,
         p_value=p.value if p else None, p_method=p.method if p else None, p_published=p.published if p else None,
     )  # fmt: skip

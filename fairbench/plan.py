@@ -223,7 +223,7 @@ def _refuse_idle_options(registry: Registry, asks: Iterable[Ask], given: Mapping
     idle = [name for name, value in given.items() if value is not None and name not in owned]
     if idle:
         name, value = idle[0], given[idle[0]]
-        flag = f"--{name} {value}" if name in PROBE_FLAGS else f"--probe-options {name}={value}"
+        flag = f"--{name.replace('_', '-')} {value}" if name in PROBE_FLAGS else f"--probe-options {name}={value}"
         raise FairbenchError(
             f"{flag}: nothing that was asked for uses it.{did_you_mean(name, owned)} Its probe options are "
             f"{', '.join(sorted(owned))}. Leave it out or name other tasks."

@@ -19,7 +19,7 @@ from fairbench.errors import FairbenchError
 from fairbench.files import write_json
 from fairbench.scores import Score, jsonable
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the result file's shape; a reader refuses a newer one."""
 
 

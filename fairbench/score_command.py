@@ -29,6 +29,10 @@ def score(
     scorer: flags.Scorer = None,
     pooling: flags.Pooling = None,
     layer: flags.Layer = None,
+    train_on: flags.TrainOn = None,
+    train_seed: flags.TrainSeed = None,
+    group_by: flags.GroupBy = None,
+    counterfactual: flags.Counterfactual = "terms",
     probe_options: flags.ProbeOptions = None,
     metric_options: flags.MetricOptions = None,
     corpus: flags.Corpus = None,
@@ -58,12 +62,13 @@ def score(
         revision=revision, dtype=dtype, device=device, trust_remote_code=trust_remote_code,
         allow_pickle=allow_pickle, apply_chat_template=apply_chat_template,
     )  # fmt: skip
+    own = {"scorer": scorer, "pooling": pooling, "layer": layer, "train_on": train_on, "train_seed": train_seed}
     options = ScoreOptions(
         suite=suite, tasks=flags.names(tasks), metrics=flags.names(metrics), limit=limit, data_dir=data_dir,
-        output_path=output_path, probe=_probe({"scorer": scorer, "pooling": pooling, "layer": layer}, probe_options),
+        output_path=output_path, probe=_probe(own, probe_options),
         model=loading, measure=MeasureOptions(level=level, draws=draws, seed=seed), batching=parse_batch_size(batch_size),
         include_path=tuple(include_path or ()), metric_options=flags.settings(metric_options, "--metric-options"),
-        corpus=corpus, contexts=contexts,
+        corpus=corpus, contexts=contexts, group_by=group_by, counterfactual=counterfactual,
     )  # fmt: skip
     axes = flags.axes(sweep or ())
     if axes and by_group:
@@ -76,12 +81,13 @@ def score(
         raise typer.Exit(1)
 
 
-def _probe(own: Mapping[str, str | None], others: str | None) -> dict[str, str | None]:
+def _probe(own: Mapping[str, Any], others: str | None) -> dict[str, Any]:
     """The probe's options: those with a flag of their own, and the others by name."""
     further = flags.settings(others, "--probe-options")
     twice = [name for name in further if own.get(name) is not None]
     if twice:
-        raise FairbenchError(f"{twice[0]} is given twice, as --{twice[0]} and in --probe-options. Leave one out.")
+        flag = twice[0].replace("_", "-")
+        raise FairbenchError(f"{twice[0]} is given twice, as --{flag} and in --probe-options. Leave one out.")
     return {**own, **further}
 
 
@@ -111,6 +117,7 @@ def _carry_out(model: str, options: ScoreOptions, axes: Axes, *, show: str, by_g
 def _print_plan(model: str, options: ScoreOptions, as_json: bool) -> None:
     """What would be asked and measured, and what can't be."""
     from fairbench import console
+    from fairbench.naming import metric_label
     from fairbench.plan import make_plan
 
     plan = make_plan(model, options)
@@ -118,8 +125,8 @@ def _print_plan(model: str, options: ScoreOptions, as_json: bool) -> None:
         {
             "task": ask.task.name,
             "probe": ask.probe,
-            "metrics": ", ".join(m.name for m in ask.metrics),
-            "options": _said({**ask.options, **_met(ask, options)}),
+            "metrics": ", ".join(metric_label(m.name, m.options) for m in ask.metrics),
+            "options": _said({**ask.options, **_met(ask, options), "counterfactual": ask.variants or None}),
         }
         for ask in plan.asks
     ]
@@ -143,7 +150,7 @@ def _print_sweep_plan(model: str, options: ScoreOptions, axes: Axes, as_json: bo
             met = "; ".join(filter(None, (_said(_met(ask, options)), then)))
             row = {"task": ask.task.name, "probe": ask.probe, "choice": name, "metrics": "", "then": met}
             row = rows.setdefault((ask.task.name, name), row)
-            row["metrics"] += (", " if row["metrics"] else "") + score.metric.name
+            row["metrics"] += (", " if row["metrics"] else "") + score.label
     skipped = ({"task": n, "probe": "-", "choice": "-", "metrics": "skipped", "then": why} for n, why in plan.skipped.items())
     console.print_rows([*rows.values(), *skipped], as_json)
 

@@ -10,8 +10,7 @@ import dataclasses
 import functools
 import platform
 import time
-import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,18 +18,15 @@ from typing import TYPE_CHECKING, Any
 
 from fairbench import __version__, quality
 from fairbench.answers import AnswerStore
-from fairbench.asked import Asked, look_through
-from fairbench.counterfactual.variants import with_variants
-from fairbench.data import rows
-from fairbench.errors import DataAbsent, FairbenchError
+from fairbench.asked import Asked
+from fairbench.errors import FairbenchError
 from fairbench.files import digest, require_writable, write_json
-from fairbench.lending import Lender
 from fairbench.measurement import Metric, measure
-from fairbench.models.loading import load
 from fairbench.models.model import Model, ModelCard
 from fairbench.naming import folder_name, metric_label, moved_options, result_name
 from fairbench.plan import VARIANTS, Ask, ScoreOptions, make_plan, moved_metric_options
-from fairbench.records import UNASKED, Association, Labelled, Record, as_row
+from fairbench.preparation import Preparation, Progress, network_of, records_of, what
+from fairbench.records import UNASKED, Labelled, Record, as_row
 from fairbench.registry import Registry
 from fairbench.results import SCHEMA, Result, lm_eval_shape, read_result, versions, write_result
 from fairbench.training import Prepared
@@ -40,12 +36,6 @@ if TYPE_CHECKING:
 
 ANSWERS_VERSION = 2
 """Raised when answers of the same cell would come out otherwise; old ones are then not taken up."""
-
-CORPUS_CONTENT = ("files", "n_files", "sha256", "hub", "config", "split", "column", "revision", "data")
-"""What of a corpus' provenance tells its content, wherever it lies."""
-
-Progress = Callable[[str, int, int], None]
-"""Called with (what, done, total) while records are asked."""
 
 
 @dataclass(frozen=True)
@@ -95,17 +85,16 @@ def score(model: str, options: ScoreOptions | None = None, progress: Progress | 
     require_writable(options.output_path)
     folder = options.output_path / folder_name(plan.card)
     runner = Runner(plan.card, folder, options, progress or (lambda what, done, total: None))
-    asked = runner.look_through(plan.asks)
+    asked = runner.ready.prepare(plan.asks)
     results: list[Result] = []
-    runner.prepare(ask for ask in plan.asks if ask.task.name in asked)
     for number, ask in enumerate(plan.asks):
         runner.progress("tasks", number, len(plan.asks))
-        if ask.task.name in asked:
-            results += runner.run(ask, asked[ask.task.name])
+        if records_of(ask) in asked:
+            results += runner.run(ask, asked[records_of(ask)])
     runner.progress("tasks", len(plan.asks), len(plan.asks))
     if results:
         write_summary(folder)
-    return Run(plan.card, tuple(results), folder, {**plan.skipped, **runner.skipped}, runner.failed)
+    return Run(plan.card, tuple(results), folder, {**plan.skipped, **runner.ready.skipped}, runner.failed)
 
 
 class Runner:
@@ -114,88 +103,16 @@ class Runner:
     def __init__(self, card: ModelCard, folder: Path, options: ScoreOptions, progress: Progress) -> None:
         self.card, self.folder, self.options, self.progress = card, folder, options, progress
         self.registry = Registry(options.include_path)
-        self.failed: dict[str, str] = {}
-        self.skipped: dict[str, str] = {}
+        self.ready = Preparation(card, folder, options, progress)
+        self.failed = self.ready.failed
         self._loaded: tuple[str, Model] | None = None
-        self.corpus = ""
         self._flags: dict[tuple[str, str], str | None] = {}
-        self._lender = Lender(folder, options, progress)
-        self._prepared: dict[str, Prepared] = {}
-
-    def look_through(self, asks: Sequence[Ask]) -> dict[str, Asked]:
-        """Finds and parses all data before any model work. Bad data are a wrong request; a parser that breaks fails its task."""
-        found: dict[str, Asked] = {}
-        absent: dict[str, DataAbsent] = {}
-        tasks = {ask.task.name: ask.task for ask in asks}
-        words: dict[str, Asked] = {}
-        for number, (name, task) in enumerate(tasks.items()):
-            self.progress("data", number, len(tasks))
-            place = words if task.info.contexts else found
-            try:
-                place[name] = look_through(task, rows(task.info, name, self.options.data_dir), self.options.limit)
-            except DataAbsent as error:
-                absent[name] = error
-            except FairbenchError:
-                raise
-            except Exception as error:
-                self.failed[name] = _what(error)
-        found |= self._in_contexts(words)
-        self.progress("data", len(tasks), len(tasks))
-        if absent and (self.options.tasks or not found):
-            others = list(absent)[1:]
-            also = f" The data of {', '.join(others)} are absent too." if others else ""
-            raise DataAbsent(f"{next(iter(absent.values()))}{also}")
-        self.skipped |= {name: str(error) for name, error in absent.items()}
-        return found
-
-    def _in_contexts(self, words: Mapping[str, Asked]) -> dict[str, Asked]:
-        """Bare words, each met in sentences of the user's corpus, which is read once for all tasks."""
-        if not words:
-            return {}
-        from fairbench.contexts import draw
-
-        options = self.options
-        stimuli = {name: [r for r in asked.records() if isinstance(r, Association)] for name, asked in words.items()}
-        self.progress("corpus", 0, 1)
-        drawn = draw(
-            stimuli,
-            options.corpus or "",
-            per_word=options.contexts,
-            seed=options.measure.seed,
-            data_dir=options.data_dir,
-            registry=self.registry,
-        )
-        self.progress("corpus", 1, 1)
-        about = next(iter(drawn.values())).provenance
-        self.corpus = digest({name: about.get(name) for name in CORPUS_CONTENT})[:6]
-        return {name: asked.with_records(drawn[name].records, drawn[name].provenance) for name, asked in words.items()}
-
-    def prepare(self, asks: Iterable[Ask]) -> None:
-        """Looks at what classifiers would learn from, before any model work. What is absent skips an ask that only a suite holds.
-
-        Raises:
-            FairbenchError: the training data are none, or those that the user named are absent.
-        """
-        for ask in asks:
-            name = digest([ask.probe, ask.options])
-            if name in self._prepared:
-                continue
-            try:
-                self._prepared[name] = self._lender.prepared(ask, self.card) or Prepared(
-                    identity={}, load=functools.partial(load, self.card)
-                )
-            except DataAbsent as error:
-                if self.options.tasks:
-                    raise
-                self.skipped[f"{ask.task.name} ({ask.probe})"] = str(error)
 
     def run(self, ask: Ask, asked: Asked) -> list[Result]:
         """The results of one table of answers, from disk where they are there."""
-        prepared = self._prepared.get(digest([ask.probe, ask.options]))
-        if prepared is None:
+        prepared = self.ready.networks.get(network_of(ask))
+        if prepared is None:  # why stands in `skipped`
             return []
-        if ask.variants:
-            asked = with_variants(asked, ask.variants)
         probe: dict[str, Any] = {
             "name": ask.probe, "version": self.registry.probe(ask.probe).VERSION, "options": dict(ask.options)
         }  # fmt: skip
@@ -210,7 +127,7 @@ class Runner:
                     self._ask(ask, asked, store, prepared)
                 store.tidy()
         except Exception as error:  # whatever one task dies of, the others go on
-            self.failed[ask.task.name] = _what(error)
+            self.failed[ask.task.name] = what(error)
             return []
         results = []
         read = functools.cache(store.read)  # one reading, and one check of its hash, for all metrics of the table
@@ -218,7 +135,7 @@ class Runner:
             try:
                 results.append(self._result(ask, asked, metric, store, read=read, probe=probe))
             except Exception as error:
-                self.failed[f"{ask.task.name}/{metric_label(metric.name, metric.options)}"] = _what(error)
+                self.failed[f"{ask.task.name}/{metric_label(metric.name, metric.options)}"] = what(error)
         return results
 
     def path(self, ask: Ask, metric: Metric) -> Path:
@@ -226,7 +143,7 @@ class Runner:
         moved = {
             **ask.moved[metric.name],
             **moved_metric_options(metric),
-            **moved_options(self.options, ask.task.info, self.corpus),
+            **moved_options(self.options, ask.task.info, self.ready.corpus),
         }
         if ask.variants not in ("", VARIANTS[0]):
             moved["counterfactual"] = ask.variants
@@ -342,14 +259,6 @@ def _limited_by(asked: Asked) -> tuple[str, ...]:
         return ()
     lost = f" It leaves no record of {', '.join(asked.lost)}." if asked.lost else ""
     return (f"Limited to {asked.n} of {asked.total} records: for a trial only.{lost}",)
-
-
-def _what(error: Exception) -> str:
-    """An error in a line: a refusal as it is, anything else with its type and place."""
-    if isinstance(error, FairbenchError):
-        return str(error)
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error} ({Path(last.filename).name}, line {last.lineno})"
 
 
 def _read_if_whole(path: Path) -> Result | None:

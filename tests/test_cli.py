@@ -354,7 +354,7 @@ def test_what_must_be_read_beside_a_value_stands_beneath_it(inside, tmp_path):
     assert beneath["weat"] == f"    without one word {ends}; published p {scores['weat']['p_published']:.2g}"
     spread = [f"{scores['ceat']['details'][name]:.4g}" for name in ("es_2.5%", "es_97.5%")]
     assert f"95 % of the draws' effect sizes {spread[0]} to {spread[1]}; published p <1e-300" in beneath["ceat"]
-    assert f"floor {scores['likelihood_bias']['details']['floor']:.4g}" in beneath["likelihood_bias"]
+    assert f"floor {scores['likelihood_bias']['floor']:.4g}" in beneath["likelihood_bias"]
 
 
 @pytest.mark.parametrize("width", [100, 130])

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fairbench import FairbenchError, asked, study
+from fairbench import FairbenchError, asked, preparation, study
 from fairbench.answers import AnswerStore
 from fairbench.models.batching import Batching
 from fairbench.models.model import ModelOptions
@@ -37,13 +37,13 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of models as they are loaded."""
     seen: list[str] = []
-    real = study.load
+    real = preparation.load
 
     def counting(card, head=None):
         seen.append(card.name)
         return real(card, head)
 
-    monkeypatch.setattr(study, "load", counting)
+    monkeypatch.setattr(preparation, "load", counting)
     return seen
 
 

@@ -27,9 +27,10 @@ from fairbench.measurement import measure_once
 from fairbench.models.model import ModelCard
 from fairbench.naming import folder_name, metric_label, moved_options, result_name
 from fairbench.plan import Ask, ScoreOptions, moved_metric_options
+from fairbench.preparation import Progress, records_of
 from fairbench.records import UNASKED, as_row
 from fairbench.results import Result, versions
-from fairbench.study import Progress, Runner, write_summary
+from fairbench.study import Runner, write_summary
 from fairbench.sweeps import subsets
 from fairbench.sweeps.choices import ROW_AXES, Axes, Swept, plan_sweep, same_answers
 from fairbench.sweeps.spreads import Outcome, Spread
@@ -91,11 +92,10 @@ def sweep(model: str, options: ScoreOptions, axes: Axes, progress: Progress | No
     require_writable(options.output_path)
     folder = options.output_path / folder_name(wanted.plan.card)
     runner = Runner(wanted.plan.card, folder, options, progress or (lambda what, done, total: None))
-    asked = runner.look_through([score.default for score in wanted.scores])
-    scores, without = _with_parts([s for s in wanted.scores if s.default.task.name in asked], asked, axes)
-    runner.prepare(ask for score in scores for _, ask in score.choices)
+    asked = runner.ready.prepare([ask for score in wanted.scores for _, ask in score.choices])
+    scores, without = _with_parts([s for s in wanted.scores if records_of(s.default) in asked], asked, axes)
     results, failed = _results(runner, scores, asked)
-    skipped = {**wanted.skipped, **runner.skipped, **without}
+    skipped = {**wanted.skipped, **runner.ready.skipped, **without}
     spreads = []
     for score in scores:
         found = [results[same_answers(ask), score.label] for _, ask in score.choices]
@@ -106,6 +106,9 @@ def sweep(model: str, options: ScoreOptions, axes: Axes, progress: Progress | No
     return Sweep(wanted.plan.card, tuple(spreads), folder, skipped, {**runner.failed, **failed})
 
 
+AskedRecords = Mapping[tuple[str, str], Asked]
+"""The records that asks put to the model, by `records_of`."""
+
 WANTED = {
     "template": "templates to choose from ({why}). Wanted a task of Slot records, which are made of templates, or one whose "
     "records name theirs (meta.template), such as planted_pairs.",
@@ -114,7 +117,7 @@ WANTED = {
 """What is said where an axis over parts of the rows was asked for and no task has a choice of it."""
 
 
-def _with_parts(scores: Sequence[Swept], asked: Mapping[str, Asked], axes: Axes) -> tuple[list[Swept], dict[str, str]]:
+def _with_parts(scores: Sequence[Swept], asked: AskedRecords, axes: Axes) -> tuple[list[Swept], dict[str, str]]:
     """Takes `template` and `words` from scores whose records leave no choice of them, before any model work; and says from which.
 
     Raises:
@@ -124,7 +127,7 @@ def _with_parts(scores: Sequence[Swept], asked: Mapping[str, Asked], axes: Axes)
     for axis in (axis for axis in ROW_AXES if axis in axes):
         having = {score.default.task.name: score for score in scores if axis in score.axes}
         find = _no_templates if axis == "template" else _no_halves
-        reasons = {name: why for name, score in having.items() if (why := find(score, asked[name]))}
+        reasons = {name: why for name, score in having.items() if (why := find(score, asked[records_of(score.default)]))}
         if reasons and len(reasons) == len(having):
             why = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
             raise FairbenchError(f"--sweep {axis}: nothing that was asked for has {WANTED[axis].format(why=why)}")
@@ -160,7 +163,7 @@ def _no_halves(score: Swept, asked: Asked) -> str:
 
 
 def _results(
-    runner: Runner, scores: Sequence[Swept], asked: Mapping[str, Asked]
+    runner: Runner, scores: Sequence[Swept], asked: AskedRecords
 ) -> tuple[dict[tuple[str, str], Result | str], dict[str, str]]:
     """The result, or the reason why there is none, for each table of answers and metric; and what failed, by its name."""
     tables: dict[str, list[tuple[Mapping[str, Any], Ask]]] = {}
@@ -175,7 +178,7 @@ def _results(
         metrics = tuple(metric for _, one in entries for metric in one.metrics)
         moved = {name: options for _, one in entries for name, options in one.moved.items()}
         task = first.task.name
-        results = runner.run(dataclasses.replace(first, metrics=metrics, moved=moved), asked[task])
+        results = runner.run(dataclasses.replace(first, metrics=metrics, moved=moved), asked[records_of(first)])
         by_metric = {metric_label(result.metric["name"], result.metric["options"]): result for result in results}
         whole = runner.failed.pop(task, "")
         for metric in metrics:
@@ -261,7 +264,7 @@ def _write(runner: Runner, score: Swept, spread: Spread, result: Result, axes: A
     name = {
         **default.moved[score.metric.name],
         **moved_metric_options(score.metric),
-        **moved_options(options, default.task.info, runner.corpus),
+        **moved_options(options, default.task.info, runner.ready.corpus),
         "over": "+".join("-".join((axis, *axes[axis])) for axis in sorted(score.axes)),
     }
     content = {

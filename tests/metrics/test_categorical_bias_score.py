@@ -100,7 +100,7 @@ def test_floor_and_p_are_those_of_all_exchanges(groups: dict[str, tuple[str, ...
     p = statistics.fmean(way >= score.value - 1e-12 for way in ways)
     error = 4 / math.sqrt(module.DRAWS)
     assert score.p_value == pytest.approx(p, abs=error * math.sqrt(p * (1 - p)))
-    assert score.details["floor"] == pytest.approx(statistics.fmean(ways), abs=error * statistics.pstdev(ways))
+    assert score.floor == pytest.approx(statistics.fmean(ways), abs=error * statistics.pstdev(ways))
     assert score.details["floor_value"] == pytest.approx(score.value, abs=1e-12)
     assert score.p_method == "permutation of words between groups, 2,000 sampled" and score.interval is None
 
@@ -117,7 +117,7 @@ def test_the_floor_rests_on_the_cells_whose_words_can_change_groups():
     alone = measure(METRIC, nouns, MeasureOptions(draws=1))
     assert score.value == pytest.approx((loop(pairs) + loop(nouns)) / 2)
     assert score.details["floor_value"] == pytest.approx(alone.value)
-    assert score.p_value == pytest.approx(alone.p_value) and score.details["floor"] == pytest.approx(alone.details["floor"])
+    assert score.p_value == pytest.approx(alone.p_value) and score.floor == pytest.approx(alone.floor)
 
 
 def test_the_level_holds_where_words_differ_and_groups_do_not(monkeypatch: pytest.MonkeyPatch):

@@ -134,7 +134,7 @@ def test_the_same_fills_for_all_find_nothing():
     group = {f"{g}{i}": g for g in ("male", "female") for i in range(10)}
     answers = table({"[TARGET] [ATTRIBUTE].": {w: ["a", "b", "c"] for w in group}}, group)
     score = measure(METRIC, answers, MeasureOptions(draws=1))
-    assert (score.value, score.p_value, score.details["floor"]) == (0.0, 1.0, 0.0)
+    assert (score.value, score.p_value, score.floor) == (0.0, 1.0, 0.0)
 
 
 def test_a_space_before_a_fill_makes_no_other_fill():
@@ -238,7 +238,7 @@ def test_p_and_floor_are_those_of_all_exchanges_of_words(monkeypatch: pytest.Mon
     error = 4 / math.sqrt(module.DRAWS)
     assert 0 < p < 1 and score.value == value > 0
     assert score.p_value == pytest.approx(p, abs=error * math.sqrt(p * (1 - p)))
-    assert score.details["floor"] == pytest.approx(statistics.fmean(ways), abs=error * statistics.pstdev(ways))
+    assert score.floor == pytest.approx(statistics.fmean(ways), abs=error * statistics.pstdev(ways))
     assert score.p_method == "permutation of whole words, 4,000 sampled"
 
 

@@ -220,7 +220,7 @@ def test_without_nouns_sentences_of_a_template_change_places():
     answers = random_table(10, nouns=12)
     bare = answers.drop(columns="meta.noun")
     assert value(bare) == value(answers)
-    assert measure(FOUND, bare, QUICK).details["floor"] > measure(FOUND, answers, QUICK).details["floor"]
+    assert measure(FOUND, bare, QUICK).floor > measure(FOUND, answers, QUICK).floor
 
 
 def test_the_details_name_the_likeliest_and_unlikeliest():

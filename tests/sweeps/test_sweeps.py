@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import fairbench
-from fairbench import FairbenchError, study
+from fairbench import FairbenchError, preparation, study
 from fairbench.measurement import MeasureOptions
 from fairbench.plan import ScoreOptions
 from fairbench.probes import embedding, likelihood
@@ -31,7 +31,7 @@ def options(folder: Path, **changes: object) -> ScoreOptions:
 def work(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """How often a model is loaded and the embedding probe is asked."""
     seen = {"loads": 0, "asked": 0}
-    load, answer = study.load, embedding.answer
+    load, answer = preparation.load, embedding.answer
 
     def counting_load(card, head=None):
         seen["loads"] += 1
@@ -41,7 +41,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
         seen["asked"] += 1
         return answer(*arguments)
 
-    monkeypatch.setattr(study, "load", counting_load)
+    monkeypatch.setattr(preparation, "load", counting_load)
     monkeypatch.setattr(embedding, "answer", counting_answer)
     return seen
 
