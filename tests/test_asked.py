@@ -12,10 +12,11 @@ from fairbench.asked import PART_RECORDS, look_through
 from fairbench.data import Rows
 from fairbench.errors import FairbenchError
 from fairbench.plan import ScoreOptions
-from fairbench.records import Pair, Slot
+from fairbench.records import Labelled, Pair, Slot
 from fairbench.registry import Registry, Task
 from fairbench.scores import Source, TaskInfo
 
+SPLITS = ["train", "validation", "test"]
 NOWHERE = Rows(Source(format="json", columns=()), {"kind": "shipped"}, lambda: iter(()))
 
 
@@ -51,6 +52,22 @@ def test_words_for_one_place_have_to_be_neighbours():
 def test_other_records_part_where_a_part_is_full():
     pairs = [Pair(id=str(i), more="a b", less="a c") for i in range(PART_RECORDS * 2)]
     assert [len(part) for part in look_through(task("Pair", pairs), NOWHERE, None).parts()] == [PART_RECORDS] * 2
+
+
+def test_only_the_test_split_is_asked():
+    texts = [Labelled(id=str(i), text=f"text {i}", label=i % 2, meta={"split": split}) for i, split in enumerate(SPLITS * 3)]
+    found = look_through(task("Labelled", texts), NOWHERE, None)
+    assert [record.id for record in found.records()] == ["2", "5", "8"]
+    assert (found.n, found.total) == (3, 3)
+    assert look_through(task("Labelled", texts[2::3]), NOWHERE, None).sha256 == found.sha256
+    limited = look_through(task("Labelled", texts), NOWHERE, 2)
+    assert [record.id for record in limited.records()] == ["2", "5"] and limited.total == 3
+
+
+def test_a_task_without_a_test_split_has_nothing_to_ask():
+    texts = [Labelled(id="1", text="text", label=0, meta={"split": "train"})]
+    with pytest.raises(FairbenchError, match="no record"):
+        look_through(task("Labelled", texts), NOWHERE, None)
 
 
 def test_a_record_that_is_not_asked_is_left_out_with_its_reason(tmp_path, monkeypatch):
