@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,15 +39,20 @@ class Asked:
     most: Mapping[str | None, int]
     lost: tuple[str, ...] = ()
 
-    def with_records(self, records: Sequence[Record], contexts: Mapping[str, Any]) -> Asked:
-        """The same with other records in the place of the task's own: its words in the contexts of a corpus, and which that was.
+    def with_records(self, records: Iterable[Record], **facts: Mapping[str, Any]) -> Asked:
+        """The same with other records in the place of the task's own: words in the contexts of a corpus, texts with variants.
 
-        `total` stays larger than `n` where a limit left words out.
+        `total` stays larger than `n` where a limit left records out.
+
+        Args:
+            records: what is asked; it is gone through more than once.
+            facts: what the provenance says of them, by its key there (`contexts`, `counterfactual`).
         """
         task = dataclasses.replace(self.task, records=lambda rows, name: iter(records))
-        data = dataclasses.replace(self.data, provenance={**self.data.provenance, "contexts": dict(contexts)})
+        said = {key: dict(value) for key, value in facts.items()}
+        data = dataclasses.replace(self.data, provenance={**self.data.provenance, **said})
         found = look_through(task, data, None)
-        return dataclasses.replace(found, total=found.n + self.total - self.n)
+        return dataclasses.replace(found, total=found.n + self.total - self.n, lost=self.lost)
 
     def records(self) -> Iterator[Record]:
         """The records that are asked, parsed anew."""

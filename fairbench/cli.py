@@ -13,6 +13,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from fairbench import flags
+from fairbench.agreement_command import agreement
 from fairbench.errors import FairbenchError, did_you_mean
 from fairbench.registry import Registry, Task, suites
 from fairbench.score_command import score
@@ -69,6 +70,7 @@ def demo(
 
 
 app.command()(score)
+app.command()(agreement)
 
 
 @app.command()

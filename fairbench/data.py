@@ -1,6 +1,6 @@
 """Where a task's rows come from: this package, a local folder, a local copy of a Hub repository, or the Hub; and which exactly.
 
-The places are tried in that order; the first that has anything of the task is used and recorded with its digests.
+The places are tried in that order; the first that has all of one source of the task is used and recorded with its digests.
 """
 
 from __future__ import annotations
@@ -12,10 +12,21 @@ from typing import Any
 
 from fairbench.errors import DataAbsent, FairbenchError
 from fairbench.files import file_sha256
-from fairbench.reading import BATCH, Row, checked, faults, read, unbatched
+from fairbench.reading import BATCH, Row, checked, faults, in_split, read, unbatched
 from fairbench.records import Record
 from fairbench.scores import Source, TaskInfo
-from fairbench.sources import ENVIRONMENT, Found, cached, data_folder, fetch, locate, require_revision
+from fairbench.sources import (
+    ENVIRONMENT,
+    Found,
+    cached,
+    data_folder,
+    fetch,
+    is_commit,
+    locate,
+    part,
+    require_revision,
+    unpinned,
+)
 
 __all__ = ["Checked", "Place", "Rows", "check", "data_folder", "require_revision", "rows", "status"]
 
@@ -27,7 +38,7 @@ class Rows:
     Attributes:
         source: the place that they come from.
         provenance: what exactly was used, JSON-ready: `kind` ("shipped", "files" or "hub"), `files` (path below the package, data
-            folder or repository -> sha256 found), `url`, `hub`, `config`, `split`, `revision` (the commit), `warnings`.
+            folder or repository -> sha256 found), `url`, `hub`, `config`, `split`, `splits`, `revision` (the commit), `warnings`.
     """
 
     source: Source
@@ -92,13 +103,16 @@ def _from_files(found: Found, name: str) -> Rows:
     warnings = []
     if source.hub and found.kind == "files":
         warnings.append(f"a local copy of {source.hub}: its revision is not known and was not checked")
-    if source.files and not all(source.files.values()):
-        warnings.append("no sha256 is given for these files: they were not checked")
-    return Rows(
-        source,
-        _provenance(source, found.kind, digests, found.revision, warnings),
-        lambda: (row for shown, path in found.files.items() for row in read(path, source, _called(found, shown))),
-    )
+    if found.kind == "hub" and (warning := unpinned(source, str(found.revision), "when it was fetched")):
+        warnings.append(warning)
+    if bare := [shown for shown, sha256 in source.files.items() if not sha256]:
+        warnings.append(f"no sha256 is given for {', '.join(bare)}: not checked")
+
+    def stream() -> Iterator[Row]:
+        for shown, path in found.files.items():
+            yield from in_split(read(path, source, _called(found, shown)), found.splits.get(shown))
+
+    return Rows(source, _provenance(source, found.kind, digests, found.revision, warnings), stream)
 
 
 def status(infos: Mapping[str, TaskInfo], data_dir: Path | None = None) -> list[Place]:
@@ -117,7 +131,7 @@ def status(infos: Mapping[str, TaskInfo], data_dir: Path | None = None) -> list[
             continue
         hub = next((source for source in info.sources if source.hub), None)
         if hub is not None:
-            where = f"{hub.hub} {hub.config or ''} {hub.split or ''}".replace("  ", " ").strip()
+            where = " ".join(filter(None, (hub.hub, hub.config, hub.split or "+".join(hub.splits))))
             places.append(Place(name, "hub", where, "not fetched", "is fetched when the task is first scored"))
         else:
             files = ", ".join(info.sources[0].files)
@@ -183,7 +197,8 @@ def _state(found: Found, name: str) -> Place:
         return Place(
             name, found.kind, where, "differs", f"sha256 of {', '.join(wrong)}; get the published file: {found.source.url}"
         )
-    pinned = found.revision is not None or all(found.wanted(shown) for shown in found.files)
+    at_commit = found.kind == "hub" and is_commit(found.source.revision)
+    pinned = at_commit or all(found.wanted(shown) for shown in found.files)
     return Place(name, found.kind, where, "ready" if pinned else "unpinned")
 
 
@@ -198,6 +213,7 @@ def _provenance(
         "hub": source.hub,
         "config": source.config,
         "split": source.split,
+        "splits": list(source.splits),
         "revision": revision,
         "warnings": list(warnings),
     }
@@ -207,7 +223,7 @@ def _absent(info: TaskInfo, name: str, folder: Path | None) -> str:
     """What to say of a task whose data are nowhere here: the files, where they are published, and the command."""
     looked = f"below {folder}" if folder else f"(no data folder is given, neither by --data-dir nor by {ENVIRONMENT})"
     ways = " or ".join(f"{', '.join(source.files)} from {source.url}" for source in info.sources if source.files)
-    hub = " or ".join(f"{source.hub} ({source.config or 'default'}, {source.split})" for source in info.sources if source.hub)
+    hub = " or ".join(f"{source.hub} ({part(source)})" for source in info.sources if source.hub)
     return (
         f"The data of task {name} are absent {looked}. Wanted: {ways or 'a copy of the repository'}. "
         + (f"On the Hugging Face Hub: {hub}. " if hub else "No data set on the Hugging Face Hub that loads holds them. ")
@@ -227,15 +243,16 @@ def _from_hub(info: TaskInfo, name: str, data_dir: Path | None) -> Rows:
     if source is None:
         raise DataAbsent(absent)
     try:
-        table, revision, warning = fetch(source)
+        tables, revision, warning = fetch(source)
     except FairbenchError as error:
         raise DataAbsent(f"{absent} {error}") from error
     # Read from the client's cache now as it will be next time, so that both runs record the same files.
-    if files := cached(source):
+    if warning is None and (files := cached(source)):
         return _from_files(files, name)
-    shown = f"The Hub data set {source.hub} ({source.config or 'default'}, {source.split}, {revision[:8]})"
-    return Rows(
-        source,
-        _provenance(source, "hub", {}, revision, [warning] if warning else []),
-        lambda: checked(unbatched(table.iter(batch_size=BATCH)), source, shown),
-    )
+    shown = f"The Hub data set {source.hub} ({part(source)}, {revision[:8]})"
+
+    def stream() -> Iterator[Row]:
+        for split, table in tables.items():
+            yield from in_split(checked(unbatched(table.iter(batch_size=BATCH)), source, shown), split)
+
+    return Rows(source, _provenance(source, "hub", {}, revision, [warning] if warning else []), stream)

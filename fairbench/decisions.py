@@ -16,29 +16,32 @@ if TYPE_CHECKING:
 SUM_SLACK = 1e-2
 """How far probabilities may be from summing to one: half precision and three printed decimals are within it."""
 
+RANGE_SLACK = 1e-6
+"""How far a probability may be outside of [0, 1] by rounding."""
+
 
 def prepared(table: pd.DataFrame) -> pd.DataFrame:
     """The table with a `prediction` in every row, from `probs` where there is no such column.
 
     Two classes: 1 where probs[1] >= .5; more: the largest, the lowest index at a tie. A single number in `probs` is the
-    probability of class 1. Probabilities may be missing (such a row is left out and counted), but not impossible.
+    probability of class 1. Probabilities may be missing (such a row is left out and counted), but not impossible. Labels and
+    predictions become numbers.
 
     Raises:
         FairbenchError: probabilities outside of [0, 1], that do not sum to one, or of unequal number; a label or a
             prediction that is no class.
     """
-    made: dict[str, Any] = {}
+    made: dict[str, pd.Series[Any]] = {}
     classes = 0
     if "probs" in table.columns:
-        made["probs"] = probs = [_probs(cell, row) for row, cell in zip(table.index, table["probs"], strict=True)]
+        probs = _read(table["probs"])
         classes = _classes(table, probs)
-    if "prediction" not in table.columns and "probs" in made:
-        made["prediction"] = [None if p is None else decide(p) for p in made["probs"]]
-    found = table.assign(**{name: _column(values, table) for name, values in made.items()})
-    for column in ("label", "prediction"):
-        if column in found.columns:
-            _refuse_no_class(found, column, classes)
-    return found
+        made["probs"] = _column(probs, table)
+        if "prediction" not in table.columns:
+            made["prediction"] = _column(_decided(probs, classes), table)
+    found = table.assign(**made)
+    numbers = {name: _class_numbers(found[name], classes) for name in ("label", "prediction") if name in found.columns}
+    return found.assign(**numbers)
 
 
 def decide(probs: Floats) -> int:
@@ -52,7 +55,14 @@ def decide(probs: Floats) -> int:
 
 
 def positive_scores(answers: pd.DataFrame, positive: int = 1) -> Floats:
-    """(n,) probability of the positive class of every row."""
+    """(n,) probability of the positive class of every row; FairbenchError where there is no such class."""
+    if not len(answers):
+        return np.empty(0)
+    classes = len(answers["probs"].iloc[0])
+    if not 0 <= positive < classes:
+        raise FairbenchError(
+            f"The option positive is {positive}; wanted a class of 0 to {classes - 1}, since `probs` has {classes}."
+        )
     return np.array([p[positive] for p in answers["probs"]], dtype=float)
 
 
@@ -72,9 +82,36 @@ def class_names(answers: pd.DataFrame, numbers: list[int]) -> list[str]:
     return [str(named.get(number, number)) for number in numbers]
 
 
+def _read(column: pd.Series[Any]) -> list[Floats | None]:
+    """Every row's probabilities, null where one is missing: all at once where the cells are alike, else cell by cell."""
+    present = column.notna().to_numpy()
+    cells = column.to_numpy(dtype=object)[present].tolist()
+    try:
+        matrix = np.array(cells, dtype=float)
+    except (TypeError, ValueError):
+        matrix = np.empty((0, 0, 0))
+    if matrix.ndim == 1:
+        matrix = np.column_stack([1 - matrix, matrix])
+    if matrix.ndim != 2 or matrix.shape[1] < 2:
+        return [_probs(cell, row) for row, cell in zip(column.index, column, strict=True)]
+    finite = np.isfinite(matrix).all(axis=1)
+    known = matrix[finite]
+    impossible = (known < -RANGE_SLACK).any(axis=1) | (known > 1 + RANGE_SLACK).any(axis=1)
+    impossible |= np.abs(known.sum(axis=1) - 1) > SUM_SLACK
+    if impossible.any():
+        first = np.flatnonzero(present)[np.flatnonzero(finite)[np.argmax(impossible)]]
+        _probs(column.iloc[first], column.index[first])  # says what is wrong with it
+    found: list[Floats | None] = [None] * len(column)
+    for number, values, whole in zip(np.flatnonzero(present).tolist(), matrix, finite.tolist(), strict=True):
+        found[number] = values if whole else None
+    return found
+
+
 def _probs(cell: Any, row: int) -> Floats | None:
     """One row's probabilities; null where one is missing."""
-    if cell is None or (isinstance(cell, float) and cell != cell):
+    import pandas as pd
+
+    if not isinstance(cell, (list, tuple, np.ndarray)) and pd.isna(cell):
         return None
     try:
         values = np.asarray(cell, dtype=float)
@@ -91,7 +128,7 @@ def _probs(cell: Any, row: int) -> Floats | None:
         )
     if not np.isfinite(values).all():
         return None
-    if values.min() < -1e-6 or values.max() > 1 + 1e-6:
+    if values.min() < -RANGE_SLACK or values.max() > 1 + RANGE_SLACK:
         raise FairbenchError(
             f"Row {row + 1}, column 'probs': found {values[np.argmax(np.abs(values - 0.5))]:g}, wanted probabilities between 0 "
             "and 1. If these are logits, put them through a softmax first."
@@ -115,21 +152,48 @@ def _classes(table: pd.DataFrame, probs: list[Floats | None]) -> int:
     return next(iter(sizes), 0)
 
 
+def _decided(probs: list[Floats | None], classes: int) -> list[int | None]:
+    """The class that each row's probabilities come to, as `decide` says."""
+    present = [p for p in probs if p is not None]
+    if not present:
+        return [None] * len(probs)
+    matrix = np.stack(present)
+    chosen = iter(((matrix[:, 1] >= 0.5).astype(int) if classes == 2 else matrix.argmax(axis=1)).tolist())
+    return [None if p is None else next(chosen) for p in probs]
+
+
 def _column(values: list[Any], table: pd.DataFrame) -> pd.Series[Any]:
     import pandas as pd
 
     return pd.Series(values, index=table.index, dtype=object)
 
 
-def _refuse_no_class(table: pd.DataFrame, column: str, classes: int) -> None:
-    """A label that is no class: else it would count as one more class that nobody ever predicts."""
-    for row, value in zip(table.index, table[column], strict=True):
-        if value is None or (isinstance(value, float) and value != value):
-            continue
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            number = np.nan
-        if not number.is_integer() or number < 0 or (classes and number >= classes):
-            end = f" of 0 to {classes - 1} (`probs` has {classes})" if classes else ": a whole number from 0"
-            raise FairbenchError(f"Row {row + 1}, column {column!r}: found {value!r}, wanted the number of a class{end}.")
+def _class_numbers(column: pd.Series[Any], classes: int) -> pd.Series[Any]:
+    """A column of classes as numbers, null where missing.
+
+    A class that is none is refused: it would count as one more that nobody ever predicts.
+    """
+    import pandas as pd
+
+    missing = column.isna()
+    given = column.astype(object).where(~missing, np.nan)
+    try:
+        numbers = given.astype(float)
+    except (TypeError, ValueError):
+        numbers = pd.Series([_number(value) for value in given], index=column.index)
+    values = numbers.to_numpy()
+    with np.errstate(invalid="ignore"):
+        wrong = ~missing.to_numpy() & ~((values % 1 == 0) & (values >= 0) & ((values < classes) | (classes == 0)))
+    if wrong.any():
+        row = column.index[wrong][0]
+        end = f" of 0 to {classes - 1} (`probs` has {classes})" if classes else ": a whole number from 0"
+        raise FairbenchError(f"Row {row + 1}, column {column.name!r}: found {column[row]!r}, wanted the number of a class{end}.")
+    return numbers if missing.any() else numbers.astype(int)
+
+
+def _number(value: Any) -> float:
+    """A cell as a number; NaN where it is none."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return np.nan

@@ -31,7 +31,7 @@ LEAST_P = 1e-300
 
 def figure(value: float | None) -> str:
     """A number as a person reads it: four significant figures, more before the point where there are."""
-    if value is None:
+    if value is None or value != value:  # NaN: the rate of a group has no ideal
         return "-"
     return f"{value:.0f}" if 10_000 <= abs(value) < 10_000_000 else f"{value:.4g}"
 

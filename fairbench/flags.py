@@ -11,7 +11,9 @@ import typer
 from fairbench.errors import FairbenchError
 
 Model = Annotated[str, typer.Argument(help="Hub id, folder, or planted:NAME.")]
-Suite = Annotated[str | None, typer.Option(help="quick (default), intrinsic, extrinsic, full, planted, large.")]
+Suite = Annotated[
+    str | None, typer.Option(help="quick (default), intrinsic, extrinsic, full, planted, planted_downstream, large.")
+]
 Names = Annotated[str | None, typer.Option(help="Names, joined by commas.")]
 Limit = Annotated[float | None, typer.Option(help="First N records (or a share below 1) of each stratum of a task: for trials.")]
 BatchSize = Annotated[str, typer.Option("--batch-size", help="auto, or inputs a batch.")]
@@ -34,8 +36,10 @@ GroupBy = Annotated[
     typer.Option("--group-by", help="Groups to compare: a notion (gender), or several for their intersections (gender,race)."),
 ]
 Counterfactual = Annotated[
-    str,
-    typer.Option(help="Variants of texts: terms (identity terms exchanged) or roles (gender roles reversed)."),
+    str | None,
+    typer.Option(
+        help="Variants of texts: terms (identity terms exchanged) or roles (gender roles reversed); else as the task has it."
+    ),
 ]
 ProbeOptions = Annotated[
     str | None,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,13 @@ from fairbench.errors import FairbenchError, Undefined, did_you_mean
 if TYPE_CHECKING:
     import pandas as pd
 
+Cell = TypeVar("Cell")
+
 BARE = ""
 """The notion of groups that name none."""
+
+ALL = "all"
+"""As `group_by`: the groups of all notions, each on its own."""
 
 
 @dataclass(frozen=True)
@@ -44,19 +49,19 @@ def notions(entries: Iterable[str]) -> tuple[str, ...]:
         >>> notions(["gender:female", "gender:male", "race:black"])
         ('gender', 'race')
     """
-    return tuple(sorted({_split(entry)[0] for entry in entries}))
+    return tuple(sorted({_split(entry)[0] for entry in set(entries)}))
 
 
 def entries(answers: pd.DataFrame) -> list[tuple[str, ...]]:
     """The group entries of each row: those in `groups`, else the one in `group`, else none.
 
+    `group` is read where no row at all has an entry in `groups`: a row without groups among others that have some speaks of none.
+
     Raises:
-        FairbenchError: a cell holds something that is neither text nor a list of texts.
+        FairbenchError: a cell holds something that is neither text nor a list of texts, or an entry names no group.
     """
-    column = next((c for c in ("groups", "group") if c in answers.columns and answers[c].notna().any()), None)
-    if column is None:
-        return [()] * len(answers)
-    return [_cell(value, row, column) for row, value in zip(answers.index, answers[column], strict=True)]
+    found = _entries(answers)
+    return [found.cells[code] for code in found.of_row]
 
 
 def find_groups(answers: pd.DataFrame, group_by: str = "") -> Groups:
@@ -64,7 +69,8 @@ def find_groups(answers: pd.DataFrame, group_by: str = "") -> Groups:
 
     Args:
         answers: rows with `groups` or `group`.
-        group_by: a notion ("gender"); several, joined by commas ("gender,race"), for their intersections; empty for the only one.
+        group_by: a notion ("gender"); several, joined by commas ("gender,race"), for their intersections; "all" for the groups of
+            all notions side by side ("gender:female", "race:black"); empty for the only notion.
 
     Returns:
         The groups that at least one row speaks of.
@@ -79,42 +85,97 @@ def find_groups(answers: pd.DataFrame, group_by: str = "") -> Groups:
         >>> found.names, found.of_row.tolist()
         (('female', 'male'), [[True, False], [False, True]])
     """
-    rows = entries(answers)
-    known = notions(entry for row in rows for entry in row)
+    listed = _entries(answers)
+    known = notions(entry for cell in listed.cells for entry in cell)
+    if group_by.strip() == ALL and ALL not in known and known:
+        every = [{_name(entry) for entry in cell} for cell in listed.cells]
+        return _found([(name,) for name in sorted(set().union(*every))], [_Column(every, listed.of_row)])
     wanted = [name.strip() for name in group_by.split(",") if name.strip()] or list(known)
-    columns = {name: own for name in wanted if name not in known and (own := _column(answers, name)) is not None}
+    columns = {name: own for name in wanted if name not in known and (own := _own_column(answers, name)) is not None}
     known = (*known, *columns)
     if not known:
         raise Undefined("no record names a group")
     if not group_by and len(known) > 1:
-        raise Undefined(f"the records name groups of several notions ({', '.join(known)}); choose one with group_by")
+        raise Undefined(_which(known))
     for name in wanted:
         if name not in known:
             has = f"They have {', '.join(known)}." if known != (BARE,) else "Their groups name no notion (wanted gender:female)."
             raise FairbenchError(f"The answers name no group of the notion {name!r}.{did_you_mean(name, known)} {has}")
     by_notion = [
-        columns[notion] if notion in columns else [{_split(e)[1] for e in row if _split(e)[0] == notion} for row in rows]
+        columns[notion]
+        if notion in columns
+        else _Column([{_split(e)[1] for e in cell if _split(e)[0] == notion} for cell in listed.cells], listed.of_row)
         for notion in wanted
     ]
-    names = [sorted(set().union(*column)) for column in by_notion]
-    found = {",".join(combined): _speaks(combined, by_notion) for combined in itertools.product(*names)}
-    kept = {name: rows_of for name, rows_of in found.items() if rows_of.any()}
-    if not kept:
+    found = _found(itertools.product(*(sorted(set().union(*column.cells)) for column in by_notion)), by_notion)
+    if not found.names:
         raise Undefined(f"no record names groups of {' and '.join(wanted)} together")
-    return Groups(tuple(kept), np.column_stack(list(kept.values())))
+    return found
 
 
-def _column(answers: pd.DataFrame, notion: str) -> list[set[str]] | None:
+@dataclass(frozen=True)
+class _Column(Generic[Cell]):
+    """A column whose cells repeat: the different `cells`, and which of them each row has, `of_row` (n,)."""
+
+    cells: list[Cell]
+    of_row: NDArray[np.intp]
+
+
+def _found(names: Iterable[tuple[str, ...]], columns: Sequence[_Column[set[str]]]) -> Groups:
+    """Those of the named groups, each one of every notion, that a row speaks of; the others are left out."""
+    kept: dict[str, NDArray[np.bool_]] = {}
+    for combined in names:
+        of_cell = [
+            np.array([g in cell for cell in column.cells], dtype=bool) for g, column in zip(combined, columns, strict=True)
+        ]
+        rows = np.logical_and.reduce([has[column.of_row] for has, column in zip(of_cell, columns, strict=True)])
+        if rows.any():
+            kept[",".join(combined)] = rows
+    return Groups(tuple(kept), np.column_stack(list(kept.values())) if kept else np.zeros((0, 0), dtype=bool))
+
+
+def _which(known: Sequence[str]) -> str:
+    """What is to be done about groups of several notions."""
+    if BARE in known:
+        named = ", ".join(name for name in known if name != BARE)
+        return f"some groups name a notion ({named}) and others none; write all of them as notion:group (gender:female)"
+    return f"the records name groups of several notions ({', '.join(known)}); choose one with group_by"
+
+
+def _entries(answers: pd.DataFrame) -> _Column[tuple[str, ...]]:
+    for name in ("groups", "group"):
+        if name in answers.columns and answers[name].notna().any():
+            found = _read(answers[name], name)
+            if any(found.cells):
+                return found
+    return _Column([()], np.zeros(len(answers), dtype=np.intp))
+
+
+def _own_column(answers: pd.DataFrame, notion: str) -> _Column[set[str]] | None:
     """Groups of a notion that has a column of its own; null where there is none with a value."""
     name = next((c for c in (notion, f"meta.{notion}") if c in answers.columns and answers[c].notna().any()), None)
     if name is None:
         return None
-    return [set(_cell(value, row, name)) for row, value in zip(answers.index, answers[name], strict=True)]
+    found = _read(answers[name], name)
+    return _Column([set(cell) for cell in found.cells], found.of_row)
 
 
-def _speaks(combined: Sequence[str], by_notion: Sequence[Sequence[set[str]]]) -> NDArray[np.bool_]:
-    """Whether each row speaks of all of these groups, one of each notion."""
-    return np.array([all(g in row for g, row in zip(combined, rows, strict=True)) for rows in zip(*by_notion, strict=True)])
+def _read(column: pd.Series[Any], name: str) -> _Column[tuple[str, ...]]:
+    """The entries of each cell. Cells repeat, so that of a hundred thousand rows a few are read."""
+    values = [value.tolist() if isinstance(value, np.ndarray) else value for value in column.tolist()]
+    try:
+        codes: dict[Any, int] = {}
+        of_row = np.array([codes.setdefault(tuple(v) if isinstance(v, list) else v, len(codes)) for v in values], dtype=np.intp)
+    except TypeError:  # a cell with lists in its list, or a mapping, which can't be read anyway
+        return _Column([_cell(v, row, name) for row, v in zip(column.index, values, strict=True)], np.arange(len(values)))
+    first = np.unique(of_row, return_index=True)[1].tolist()
+    return _Column([_cell(values[number], column.index[number], name) for number in first], of_row)
+
+
+def _name(entry: str) -> str:
+    """An entry as it is written out, without needless spaces."""
+    notion, group = _split(entry)
+    return f"{notion}:{group}" if notion != BARE else group
 
 
 def _split(entry: str) -> tuple[str, str]:
@@ -123,14 +184,25 @@ def _split(entry: str) -> tuple[str, str]:
 
 
 def _cell(value: Any, row: int, column: str) -> tuple[str, ...]:
-    if value is None or (isinstance(value, float) and value != value):
-        return ()
-    if isinstance(value, str):
-        return (value,) if value.strip() else ()
-    if isinstance(value, (list, tuple, np.ndarray)) and all(isinstance(v, str) for v in value):
-        return tuple(v for v in value if v.strip())
-    if np.ndim(value) == 0:  # a data set that codes its groups by numbers
-        return (str(value),)
-    raise FairbenchError(
-        f"Row {row + 1}, column {column!r}: found {str(value)[:60]!r}, wanted the name of a group or a list of names."
-    )
+    import pandas as pd
+
+    if isinstance(value, (list, tuple)):
+        given = [v for v in value if isinstance(v, str) and v.strip()] if all(isinstance(v, str) for v in value) else None
+    elif isinstance(value, str):
+        given = [value] if value.strip() else []
+    elif np.ndim(value) == 0 and not isinstance(value, (dict, set)):
+        # A data set that codes its groups by numbers: a missing one somewhere makes floats of them all.
+        whole = isinstance(value, (float, np.floating)) and float(value).is_integer()
+        given = [] if pd.isna(value) else [str(int(value) if whole else value)]
+    else:
+        given = None
+    if given is None:
+        raise FairbenchError(
+            f"Row {row + 1}, column {column!r}: found {str(value)[:60]!r}, wanted the name of a group or a list of names."
+        )
+    for entry in given:
+        if not _split(entry)[1]:
+            raise FairbenchError(
+                f"Row {row + 1}, column {column!r}: found {entry!r}, wanted notion:group (gender:female) or the group's name."
+            )
+    return tuple(given)

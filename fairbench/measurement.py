@@ -98,8 +98,9 @@ def _compared(score: Score, metric: Metric, evidence: Evidence) -> Score:
 
 def _by_group(metric: Metric, table: pd.DataFrame, options: MeasureOptions) -> list[tuple[str, pd.DataFrame]]:
     """The rows of each group by name; none where there is a single group, which says nothing that the whole does not."""
-    names = sorted(table["group"].dropna().unique(), key=str) if options.by_group and metric.info.by_group else []
-    return [(str(name), table[table["group"] == name]) for name in names] if len(names) > 1 else []
+    rows = entries(table) if options.by_group and metric.info.by_group else []
+    names = sorted({name for row in rows for name in row})
+    return [(name, table[np.array([name in row for row in rows])]) for name in names] if len(names) > 1 else []
 
 
 def _clean(metric: Metric, used: pd.DataFrame, options: MeasureOptions, whole: Score) -> tuple[dict[str, int], Score | None]:

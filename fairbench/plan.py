@@ -37,7 +37,7 @@ class ScoreOptions:
         contexts: at most so many sentences a word.
         group_by: the notion whose groups are compared ("gender"), or several for their intersections ("gender,race"); null for
             every notion of a task in turn.
-        counterfactual: how variants of a text are made, one of VARIANTS.
+        counterfactual: how variants of a text are made, one of VARIANTS; null for what the task says.
     """
 
     suite: str | None = None
@@ -55,7 +55,7 @@ class ScoreOptions:
     corpus: str | None = None
     contexts: int = CONTEXTS
     group_by: str | None = None
-    counterfactual: str = VARIANTS[0]
+    counterfactual: str | None = None
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def make_plan(model: str, options: ScoreOptions) -> Plan:
         raise FairbenchError(
             f"Both --suite {options.suite} and --tasks {','.join(options.tasks)} were given. Wanted one of them."
         )
-    if options.counterfactual not in VARIANTS:
+    if options.counterfactual is not None and options.counterfactual not in VARIANTS:
         near = did_you_mean(options.counterfactual, VARIANTS)
         raise FairbenchError(f"--counterfactual {options.counterfactual}: wanted one of {', '.join(VARIANTS)}.{near}")
     if options.contexts < 1:
@@ -132,7 +132,7 @@ def make_plan(model: str, options: ScoreOptions) -> Plan:
                     raise
                 skipped[task.name] = str(error)
                 break
-            variants = options.counterfactual if metric.info.variants and not task.info.variants else ""
+            variants = (options.counterfactual or task.info.counterfactual) if needs_variants(task, metric) else ""
             key = digest([task.name, metric.info.probe, resolved, variants])
             before = asks.get(key, Ask(task, metric.info.probe, resolved, (), {}, variants))
             asks[key] = dataclasses.replace(
@@ -151,21 +151,29 @@ def make_plan(model: str, options: ScoreOptions) -> Plan:
     return Plan(card, tuple(asks.values()), skipped)
 
 
+def needs_variants(task: Task, metric: Metric) -> bool:
+    """Whether texts of the task have to get variants for this metric."""
+    return metric.info.variants and not task.info.variants
+
+
 def probe_options(
     registry: Registry, card: ModelCard, task: Task, metric: Metric, asked: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """All options of the probe for this metric, and those of them that the user moved from the default."""
     probe = registry.probe(metric.info.probe)
     given = {k: v for k, v in asked.items() if v is not None and k in probe.OPTIONS}
-    usual: dict[str, Any] = {**metric.info.probe_options, **task.info.probe_options}
+    # A task may say something to one of its probes that means nothing to another.
+    of_task = {k: v for k, v in task.info.probe_options.items() if k in probe.OPTIONS}
+    usual: dict[str, Any] = {**metric.info.probe_options, **of_task}
     if task.info.labels and "labels" in probe.OPTIONS:  # what a classifier has to tell apart
         usual |= {"task": task.name, "labels": task.info.labels, "positive": task.info.positive}
-    resolved = probe.resolve(card, task.info.form, {**usual, **given})
+    named = {"named": tuple(sorted(given))} if "named" in probe.OPTIONS else {}  # else nobody knows whose --train-on it is
+    resolved = probe.resolve(card, task.info.form, {**usual, **given, **named})
     plain = dataclasses.replace(card, options=dataclasses.replace(card.options, apply_chat_template=False))
     try:
-        default = probe.resolve(plain, task.info.form, usual)
+        default = probe.resolve(plain, task.info.form, {**usual, **({"named": ()} if named else {})})
     except FairbenchError:  # the default is not for this model: all that the user gave is his own
-        default = {}
+        default = {**{k: v for k, v in resolved.items() if k not in given}, "chat_template": False}
     flags = (*probe.OPTIONS, "chat_template")
     return resolved, {k: v for k, v in resolved.items() if k in flags and default.get(k) != v}
 
@@ -205,7 +213,7 @@ def _refuse_idle_metric_options(asks: Iterable[Ask], options: ScoreOptions) -> N
             f"--group-by {options.group_by}: nothing that was asked for compares groups. Name a metric that does (tpr_gap), or "
             "leave it out."
         )
-    if options.counterfactual != VARIANTS[0] and not any(ask.variants for ask in asks):
+    if options.counterfactual is not None and not any(ask.variants for ask in asks):
         raise FairbenchError(
             f"--counterfactual {options.counterfactual}: nothing that was asked for makes variants of texts. Name the metric "
             "counterfactual_token_fairness and a task of texts, or leave it out."

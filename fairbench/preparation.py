@@ -156,7 +156,7 @@ class Preparation:
         self.progress("corpus", 1, 1)
         about = next(iter(drawn.values())).provenance
         self.corpus = digest({name: about.get(name) for name in CORPUS_CONTENT})[:6]
-        return {name: asked.with_records(drawn[name].records, drawn[name].provenance) for name, asked in words.items()}
+        return {name: asked.with_records(drawn[name].records, contexts=drawn[name].provenance) for name, asked in words.items()}
 
 
 def what(error: Exception) -> str:

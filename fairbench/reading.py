@@ -9,14 +9,17 @@ from __future__ import annotations
 import contextlib
 import csv
 import glob
+import gzip
 import json
 import logging
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from fairbench.errors import FairbenchError
+from fairbench.records import SPLIT
 from fairbench.scores import Source
 
 BATCH = 1000
@@ -29,6 +32,9 @@ QUOTING: dict[str, Any] = {
     "tsv": {"delimiter": "\t", "quoting": csv.QUOTE_NONE},
 }
 """How fields are told apart. In a TSV file a quotation mark is a character like any other: the published ones quote nothing."""
+
+PACKED = ".gz"
+"""Ending of a file that is read unpacked; what is packed may have any of the formats."""
 
 Row = Mapping[str, Any]
 
@@ -71,6 +77,11 @@ def checked(rows: Iterable[Row], source: Source, shown: str) -> Iterator[Row]:
         raise FairbenchError(
             f"{shown} holds no rows of data. Wanted are rows in the format {source.format}. Download the file again."
         )
+
+
+def in_split(rows: Iterable[Row], split: str | None) -> Iterator[Row]:
+    """The rows with the name of the split that they are of in the column `split`; as they are where a source has none."""
+    return (row if split is None else {**row, SPLIT: split} for row in rows)
 
 
 def faults(path: Path, source: Source, shown: str) -> None:
@@ -166,11 +177,24 @@ def _options(path: Path, source: Source) -> dict[str, Any]:
     from datasets import Features, Value
 
     quoting = QUOTING[source.format]
-    with path.open(encoding="utf-8", newline="") as lines:
+    with _text(path) as lines:
         header = next(csv.reader(lines, **quoting), [])
     # pandas, and so `datasets`, gives a column without a name this one.
     names = [name or f"Unnamed: {i}" for i, name in enumerate(header)]
     return {"features": Features({name: Value("string") for name in names}), "keep_default_na": False, **quoting}
+
+
+def _text(path: Path) -> IO[str]:
+    """A file as text, unpacked if it is packed; line ends are left to the csv module."""
+    if path.suffix == PACKED:
+        return gzip.open(path, "rt", encoding="utf-8", newline="")
+    return path.open(encoding="utf-8", newline="")
+
+
+def _bytes(path: Path) -> IO[bytes]:
+    """The bytes of a file, unpacked if it is packed."""
+    # gzip's own type is no IO to mypy, but has all of its methods.
+    return gzip.open(path, "rb") if path.suffix == PACKED else path.open("rb")  # type: ignore[return-value]
 
 
 def _is_empty(value: Any) -> bool:
@@ -188,18 +212,29 @@ def _malformed(shown: str, where: str) -> FairbenchError:
 def _place(path: Path, source: Source, error: Exception) -> str:
     """Where a reader failed, found by reading the file again with the strictest means at hand."""
     if source.format != "parquet":
-        with path.open("rb") as lines:
-            for n, line in enumerate(lines, 1):
-                try:
-                    line.decode()
-                except UnicodeDecodeError as wrong:
-                    row = n - 1 if source.format in QUOTING else n
-                    where = f"row {row}" if row else "the header"
-                    return f"{where} (line {n}), column {wrong.start + 1}: the text is not UTF-8"
+        try:
+            where = _not_utf8(path, source)
+        except (OSError, EOFError, zlib.error) as broken:
+            return f"it can't be unpacked ({broken})"
+        if where is not None:
+            return where
     finders = {"csv": _csv_fault, "tsv": _tsv_fault, "json": _json_fault, "document": _document_fault}
     found = finders[source.format](path) if source.format in finders else None
     cause = " ".join(str(error).split())[:200] or type(error).__name__
     return found or f"it can't be read as {source.format} ({cause})"
+
+
+def _not_utf8(path: Path, source: Source) -> str | None:
+    """The first line that is not UTF-8."""
+    with _bytes(path) as lines:
+        for n, line in enumerate(lines, 1):
+            try:
+                line.decode()
+            except UnicodeDecodeError as wrong:
+                row = n - 1 if source.format in QUOTING else n
+                where = f"row {row}" if row else "the header"
+                return f"{where} (line {n}), column {wrong.start + 1}: the text is not UTF-8"
+    return None
 
 
 def _tsv_fault(path: Path) -> str | None:
@@ -211,7 +246,7 @@ def _csv_fault(path: Path, form: str = "csv") -> str | None:
     """The first row with too many or too few fields, or with a quotation mark that never closes."""
     limit = csv.field_size_limit(2**31 - 1)  # the reader's own limit is shorter than some texts
     try:
-        with path.open(encoding="utf-8", newline="") as lines:
+        with _text(path) as lines:
             reader = csv.reader(lines, **QUOTING[form])
             header, n = next(reader, []) or [""], 0
             for n, row in enumerate((row for row in reader if row), 1):
@@ -219,7 +254,7 @@ def _csv_fault(path: Path, form: str = "csv") -> str | None:
                     at = f"column {header[len(row)]!r}" if len(row) < len(header) else f"after column {header[-1]!r}"
                     return f"row {n}, {at}: found {len(row)} fields, wanted {len(header)}"
         # An open quotation mark swallows the rest of the file into its last row.
-        with path.open(encoding="utf-8", newline="") as lines:
+        with _text(path) as lines:
             try:
                 for _ in csv.reader(lines, strict=True, **QUOTING[form]):
                     pass
@@ -233,7 +268,8 @@ def _csv_fault(path: Path, form: str = "csv") -> str | None:
 
 def _json_fault(path: Path) -> str | None:
     """The first row of a JSON array, or of JSON lines, that is not valid JSON."""
-    text = path.read_text(encoding="utf-8-sig")
+    with _bytes(path) as packed:
+        text = packed.read().decode("utf-8-sig")
     if not text.lstrip().startswith("["):
         for n, line in enumerate(text.splitlines(), 1):
             try:
@@ -256,10 +292,11 @@ def _json_fault(path: Path) -> str | None:
 
 def _document_fault(path: Path) -> str | None:
     """Where a document that is called JSON is none."""
-    if path.suffix not in (".json", ".jsonl"):
+    if not {".json", ".jsonl"} & set(path.suffixes[-2:]):
         return None
     try:
-        json.loads(path.read_text(encoding="utf-8"))
+        with _text(path) as text:
+            json.load(text)
     except json.JSONDecodeError as error:
         return f"row 1 (line {error.lineno}), column {error.colno}: {error.msg}"
     return None

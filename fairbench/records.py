@@ -100,10 +100,10 @@ class Choice(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Labelled(Record):
-    """A text with its gold class and the groups it speaks of; with several notions each is `notion:group` ("gender:female")."""
+    """A text with its gold class (null where it has none) and the groups it speaks of, of several notions as "gender:female"."""
 
     text: str
-    label: int
+    label: int | None
     groups: tuple[str, ...] = ()
 
 

@@ -207,14 +207,18 @@ class Registry:
         return found
 
 
-BY_NAME_ONLY = {"planted", "large"}
-"""Suites of their own, which no other suite and no choice by metric includes: models with a known bias, and hours of work."""
+BY_NAME_ONLY = {"planted", "planted_downstream", "large"}
+"""Suites of their own, which no other suite and no choice by metric includes.
+
+Those for models with a known bias (the second of them trains a classifier for every task: minutes), and hours of work.
+"""
 
 
 def suites(registry: Registry) -> dict[str, list[str]]:
-    """Task names by suite: full (all but planted and large sets), intrinsic and extrinsic (by kind of metric), the cards' own."""
+    """Task names by suite: full (all but `BY_NAME_ONLY`), intrinsic and extrinsic (by kind of metric), the cards' own."""
     kinds = {name: card.kind for name, card in registry.metrics().items()}
-    found: dict[str, list[str]] = {"quick": [], "intrinsic": [], "extrinsic": [], "full": [], "planted": [], "large": []}
+    names = ("quick", "intrinsic", "extrinsic", "full", "planted", "planted_downstream", "large")
+    found: dict[str, list[str]] = {name: [] for name in names}
     for name, info in registry.tasks().items():
         groups = set(info.suites)
         if not groups & BY_NAME_ONLY:

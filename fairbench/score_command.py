@@ -32,7 +32,7 @@ def score(
     train_on: flags.TrainOn = None,
     train_seed: flags.TrainSeed = None,
     group_by: flags.GroupBy = None,
-    counterfactual: flags.Counterfactual = "terms",
+    counterfactual: flags.Counterfactual = None,
     probe_options: flags.ProbeOptions = None,
     metric_options: flags.MetricOptions = None,
     corpus: flags.Corpus = None,

@@ -125,6 +125,8 @@ class TaskInfo:
         contexts: its records are bare words, each to be met in sentences of a corpus that the user names (CEAT).
         groups: whom its records speak of; with several notions each entry is `notion:group` ("gender:female").
         variants: its records are already variants of each other (`source`); others get theirs from `fairbench.counterfactual`.
+        counterfactual: how its texts get variants unless the user says otherwise: "terms" (identity terms exchanged) or "roles"
+            (gender roles reversed).
         labels: of Labelled records the names of the classes, in the order of their numbers.
         positive: those of the labels that count as the positive class where a classifier with these labels decides between two
             ("hatespeech" and "offensive" are toxic); of two labels the second unless this says otherwise.
@@ -146,6 +148,7 @@ class TaskInfo:
     notes: tuple[str, ...] = ()
     contexts: bool = False
     variants: bool = False
+    counterfactual: Literal["terms", "roles"] = "terms"
     labels: tuple[str, ...] = ()
     positive: tuple[str, ...] = ()
     version: int = 1

@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fairbench.errors import FairbenchError
-from fairbench.reading import BATCH, Row, in_silence, quiet
+from fairbench.reading import BATCH, Row, in_silence, in_split, quiet
 from fairbench.scores import Source, TaskInfo
 
 ENVIRONMENT = "FAIRBENCH_DATA"
 HUB_TIMEOUT = 10.0
 """Seconds until the Hub counts as out of reach."""
+CONVERTED = "refs/convert/parquet"
+"""The branch on which the Hub keeps a parquet copy of a data set whose main branch is a script, `<config>/<split>/*.parquet`."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """Files of a source that are there: their names for messages and provenance -> where they lie."""
+    """Files of a source that are there.
+
+    Attributes:
+        files: their names for messages and provenance -> where they lie.
+        revision: the commit that they are of, where the Hub's client knows it.
+        splits: of each name the split, where the source has several.
+    """
 
     source: Source
     kind: str
     files: Mapping[str, Path]
     revision: str | None = None
+    splits: Mapping[str, str] = field(default_factory=dict)
 
     def wanted(self, name: str) -> str | None:
         """The digest that a file should have; none for a file of a Hub repository, which its revision pins."""
@@ -50,24 +60,39 @@ def data_folder(data_dir: Path | None) -> Path | None:
     return folder
 
 
+def is_commit(revision: str | None) -> bool:
+    """Whether a revision names one state of a repository for ever; a branch, a tag or a ref may come to name another."""
+    return re.fullmatch(r"[0-9a-f]{40}", revision or "") is not None
+
+
+def part(source: Source) -> str:
+    """What is read of a Hub repository, in words: the config and the split or splits."""
+    return ", ".join((source.config or "default", *(source.splits or (source.split or "train",))))
+
+
 def locate(info: TaskInfo, name: str, data_dir: Path | None) -> Found | None:
-    """The first source that has files here, complete; none if only the Hub is left.
+    """The first source that is here, complete; none if only the Hub is left.
 
     Raises:
-        FairbenchError: a source has some of its files here and lacks others.
+        FairbenchError: no source is complete here and one has some of its files, or the card contradicts itself.
     """
+    for source in info.sources:
+        _refuse_muddled(source, name)
     shipped = next((source for source in info.sources if source.shipped), None)
     if shipped is not None:
         return _complete(shipped, "shipped", {path: resource(path) for path in shipped.files}, name)
     folder = data_folder(data_dir)
     if folder is not None:
-        for source in info.sources:
-            files = {path: folder / path for path in source.files}
-            if any(path.is_file() for path in files.values()):
+        here = [(source, {path: folder / path for path in source.files}) for source in info.sources if source.files]
+        for source, files in here:
+            if all(path.is_file() for path in files.values()):
                 return _complete(source, "files", files, name)
         for source in info.sources:
-            if source.hub and (copy := _split_files(folder / source.hub, source)):
-                return Found(source, "files", {path.relative_to(folder).as_posix(): path for path in copy})
+            if source.hub and (copy := _copy(folder / source.hub, source, folder)):
+                return dataclasses.replace(copy, kind="files")
+        for source, files in here:  # sources may share a file, so that a part of one counts only where none is whole
+            if any(path.is_file() for path in files.values()):
+                return _complete(source, "files", files, name)
     return next((found for source in info.sources if source.hub and (found := cached(source))), None)
 
 
@@ -83,7 +108,18 @@ def _complete(source: Source, kind: str, files: Mapping[str, Path], name: str) -
             f"The data of task {name} are incomplete: of its {len(files)} files {len(missing)} absent ({', '.join(missing)}). "
             f"Get what is missing from {source.url} and put it at the paths named here, below the data folder."
         )
-    return Found(source, kind, files)
+    return Found(source, kind, files, splits=dict(zip(files, source.splits, strict=True)) if source.splits else {})
+
+
+def _refuse_muddled(source: Source, name: str) -> None:
+    """A card that says two things about its splits."""
+    wrong = None
+    if source.split and source.splits:
+        wrong = f"both the split {source.split} and the splits {', '.join(source.splits)}, wanted one of the two"
+    elif source.splits and source.files and len(source.splits) != len(source.files):
+        wrong = f"{len(source.splits)} splits for {len(source.files)} files, wanted the name of one for each file, in their order"
+    if wrong:
+        raise FairbenchError(f"The card of task {name} has a source with {wrong}. Mend the task's file.")
 
 
 def resource(path: str) -> Path:
@@ -94,9 +130,19 @@ def resource(path: str) -> Path:
     return Path(str(files(f"fairbench.{package}") / rest))
 
 
-def _split_files(folder: Path, source: Source) -> list[Path]:
+def _copy(folder: Path, source: Source, below: Path) -> Found | None:
+    """The files of a copy of a Hub repository, named by their path `below` a folder; none unless every split is whole."""
+    of_split = {split: _split_files(folder, source, split) for split in source.splits or (source.split or "train",)}
+    if not all(of_split.values()):
+        return None
+    files = {path.relative_to(below).as_posix(): path for paths in of_split.values() for path in paths}
+    splits = {path.relative_to(below).as_posix(): split for split, paths in of_split.items() for path in paths}
+    return Found(source, "hub", files, splits=splits if source.splits else {})
+
+
+def _split_files(folder: Path, source: Source, split: str) -> list[Path]:
     """The parquet files of a config's split in a copy of a Hub repository, in order; empty unless all shards are there."""
-    config, split = source.config or "default", source.split or "train"
+    config = source.config or "default"
     layouts = [f"{config}/{split}-*.parquet", f"{config}/{split}/*.parquet", f"{config}/{split}.parquet"]
     if config == "default":
         layouts += [f"data/{split}-*.parquet", f"{split}-*.parquet", f"{split}.parquet"]
@@ -109,7 +155,7 @@ def _split_files(folder: Path, source: Source) -> list[Path]:
 
 
 def cached(source: Source) -> Found | None:
-    """The files of a pinned revision that the Hub's client has fetched before: they serve without a network."""
+    """The files of a named revision that the Hub's client has fetched before: they serve without a network."""
     if not source.revision:
         return None
     from huggingface_hub import snapshot_download
@@ -119,9 +165,24 @@ def cached(source: Source) -> Found | None:
         folder = Path(snapshot_download(source.hub or "", repo_type="dataset", revision=source.revision, local_files_only=True))
     except (LocalEntryNotFoundError, OSError):
         return None
-    files = _split_files(folder, source)
-    shown = {f"{source.hub}/{path.relative_to(folder).as_posix()}": path for path in files}
-    return Found(source, "hub", shown, source.revision) if files else None
+    copy = _copy(folder, source, folder)
+    if copy is None:
+        return None
+    return dataclasses.replace(
+        copy,
+        files={f"{source.hub}/{name}": path for name, path in copy.files.items()},
+        splits={f"{source.hub}/{name}": split for name, split in copy.splits.items()},
+        # The client's folder of a snapshot has the name of its commit.
+        revision=source.revision if is_commit(source.revision) else folder.name,
+    )
+
+
+def unpinned(source: Source, commit: str, when: str = "today") -> str | None:
+    """The warning for rows that the card pins to no commit, and which commit its branch had when they were fetched."""
+    if is_commit(source.revision):
+        return None
+    branch = source.revision or "its main branch"
+    return f"{source.hub} is not pinned: read at {commit}, the commit of {branch} {when}. Later runs may see other data"
 
 
 def require_revision(source: Source) -> tuple[str, str | None]:
@@ -130,32 +191,41 @@ def require_revision(source: Source) -> tuple[str, str | None]:
     Raises:
         FairbenchError: it is not pinned and the Hub can't be asked.
     """
-    if source.revision:
+    if source.revision and is_commit(source.revision):
         return source.revision, None
     sha = _ask(source)
-    return sha, f"{source.hub} is not pinned: read at {sha}, the commit of its main branch today. Later runs may see other data"
+    return sha, unpinned(source, sha)
 
 
-def fetch(source: Source, *, streaming: bool = False) -> tuple[Any, str, str | None]:
-    """Fetches a source from the Hub: its table, the commit that it was read at, and a warning where none is pinned.
+def fetch(source: Source, *, streaming: bool = False) -> tuple[dict[str | None, Any], str, str | None]:
+    """Fetches a source from the Hub: its tables, the commit that they were read at, and a warning where none is pinned.
 
     Args:
         source: a source with `hub`.
         streaming: fetch rows only as they are read (see `stream`), and leave nothing in the cache.
 
+    Returns:
+        a table for each of the source's splits by its name, or one under null.
+
     Raises:
         FairbenchError: the Hub is out of reach or refuses.
     """
-    further = {"streaming": True} if streaming else {}
+    further: dict[str, Any] = {"streaming": True} if streaming else {}
     revision, warning = require_revision(source)
-    if source.revision:
+    if warning is None:
         _ask(source)
+    tables = {}
     try:
         with quiet():
             from datasets import load_dataset
 
-            table = load_dataset(source.hub, source.config, split=source.split, revision=revision, **further)
-            return table, revision, warning
+            for name in source.splits or (None,):
+                split = name or source.split
+                config, files = source.config, {}
+                if source.revision == CONVERTED:  # that branch has no card, so that its configs are folders only
+                    config, files = None, {"data_files": {split: f"{config or 'default'}/{split}/*.parquet"}}
+                tables[name] = load_dataset(source.hub, config, split=split, revision=revision, **files, **further)
+            return tables, revision, warning
     except Exception as error:
         # The libraries below raise errors of a dozen unrelated kinds; each means that this data set did not load.
         raise _refused(source, error) from error
@@ -167,11 +237,12 @@ def stream(source: Source) -> tuple[Callable[[], Iterator[Row]], str, str | None
     Raises:
         FairbenchError: the Hub is out of reach or refuses, at once or while rows are read.
     """
-    table, revision, warning = fetch(source, streaming=True)
+    tables, revision, warning = fetch(source, streaming=True)
 
     def rows() -> Iterator[Row]:
         try:
-            yield from in_silence(iter(table.iter(batch_size=BATCH)))
+            for split, table in tables.items():
+                yield from in_split(in_silence(iter(table.iter(batch_size=BATCH))), split)
         except FairbenchError:
             raise
         except Exception as error:

@@ -24,7 +24,7 @@ from fairbench.files import digest, require_writable, write_json
 from fairbench.measurement import Metric, measure
 from fairbench.models.model import Model, ModelCard
 from fairbench.naming import folder_name, metric_label, moved_options, result_name
-from fairbench.plan import VARIANTS, Ask, ScoreOptions, make_plan, moved_metric_options
+from fairbench.plan import Ask, ScoreOptions, make_plan, moved_metric_options
 from fairbench.preparation import Preparation, Progress, network_of, records_of, what
 from fairbench.records import UNASKED, Labelled, Record, as_row
 from fairbench.registry import Registry
@@ -145,7 +145,7 @@ class Runner:
             **moved_metric_options(metric),
             **moved_options(self.options, ask.task.info, self.ready.corpus),
         }
-        if ask.variants not in ("", VARIANTS[0]):
+        if ask.variants not in ("", ask.task.info.counterfactual):
             moved["counterfactual"] = ask.variants
         return self.folder / ask.task.name / result_name(metric.name, moved)
 

@@ -43,7 +43,40 @@ def complete(answers: pd.DataFrame, info: MetricInfo) -> pd.DataFrame:
         if key not in table.columns or table[key].isna().all():
             stand_in = info.defaults.get(key)
             table[key] = table[stand_in] if stand_in in table.columns else None
-    return table
+    return _beside_originals(table) if info.variants and len(table) else table
+
+
+def _beside_originals(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with ids and sources that can be compared, and every variant in the cluster of its original."""
+    if table["source"].isna().all():
+        raise FairbenchError(
+            "The answers name no `source`, so that no text is a variant of another. Wanted a column `source` with the id of the "
+            "original in the rows of its variants, empty in those of the originals."
+        )
+    ids, sources = ([_name(value) for value in table[key]] for key in ("id", "source"))
+    origins = [own if source is None else source for own, source in zip(ids, sources, strict=True)]
+    clusters = {
+        own: own if cluster is None else cluster
+        for own, source, cluster in zip(ids, sources, map(_name, table["cluster"]), strict=True)
+        if source is None
+    }
+    found = {"id": ids, "source": sources, "cluster": [clusters.get(origin, origin) for origin in origins]}
+    return table.assign(**{key: _objects(values, table) for key, values in found.items()})
+
+
+def _name(value: Any) -> str | None:
+    """An id as text, the same whether or not its column has gaps (1 and 1.0); null where there is none."""
+    import pandas as pd
+
+    if pd.isna(value):
+        return None
+    return str(int(value)) if isinstance(value, (float, np.floating)) and float(value).is_integer() else str(value)
+
+
+def _objects(values: list[Any], table: pd.DataFrame) -> pd.Series[Any]:
+    import pandas as pd
+
+    return pd.Series(values, index=table.index, dtype=object)
 
 
 def usable(table: pd.DataFrame, info: MetricInfo) -> tuple[pd.DataFrame, dict[str, int]]:

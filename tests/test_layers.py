@@ -24,8 +24,10 @@ LAYERS = (
         "decisions",
         "disparity",
         "ranks",
+        "correlations",
         "quality",
         "slots",
+        "splits",
         "tables",
         "metric",
         "measurement",
@@ -34,8 +36,8 @@ LAYERS = (
     ("registry", "data", "reading", "sources", "models", "results", "answers", "asked", "contexts", "corpora", "counterfactual"),
     ("probes", "judges", "training"),
     ("mitigation", "planted", "plan", "naming", "preparation", "study", "sweeps", "engine"),
-    ("compare", "validate", "report", "demo"),
-    ("cli", "score_command", "console", "cards", "flags", "figures", "layout"),
+    ("compare", "validate", "report", "demo", "agreement", "following", "judgements"),
+    ("cli", "score_command", "agreement_command", "console", "cards", "flags", "figures", "layout"),
 )
 RANK = {room: rank for rank, layer in enumerate(LAYERS) for room in layer}
 FOUNDATION = set(LAYERS[0])
@@ -99,7 +101,7 @@ def test_no_arrow_goes_up(path: Path):
 
 @pytest.mark.parametrize("path", HOUSE, ids=name)
 def test_only_the_command_line_prints(path: Path):
-    assert "console" not in rooms(imported(path)) or room_of(path) in ("cli", "score_command")
+    assert "console" not in rooms(imported(path)) or room_of(path) in ("cli", "score_command", "agreement_command")
 
 
 @pytest.mark.parametrize("path", CORE, ids=name)

@@ -255,13 +255,16 @@ def test_entry_points_add_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_suites_follow_from_kinds_and_cards():
     registry = Registry()
     found, tasks, kinds = suites(registry), registry.tasks(), {n: c.kind for n, c in registry.metrics().items()}
-    planted = {name for name, info in tasks.items() if "planted" in info.suites}
-    assert set(found["planted"]) == planted
     large = {name for name, info in tasks.items() if "large" in info.suites}
     assert set(found["large"]) == large
-    assert set(found["full"]) == set(tasks) - planted - large
+    planted = {name for name, info in tasks.items() if "planted" in info.suites}
+    assert set(found["planted"]) == planted
+    downstream = {name for name, info in tasks.items() if "planted_downstream" in info.suites}
+    assert set(found["planted_downstream"]) == downstream
+    apart = planted | downstream | large
+    assert set(found["full"]) == set(tasks) - apart
     for kind in ("intrinsic", "extrinsic"):
-        assert set(found[kind]) == {n for n, i in tasks.items() if any(kinds[m] == kind for m in i.metrics)} - planted - large
+        assert set(found[kind]) == {n for n, i in tasks.items() if any(kinds[m] == kind for m in i.metrics)} - apart
     assert found["quick"] and all("quick" in tasks[name].suites for name in found["quick"])
     assert "utility" not in found
     assert all(len(names) == len(set(names)) for names in found.values())

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")
 ATTENTION = ("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
-HEADS = {"causal": "AutoModelForCausalLM", "masked": "AutoModelForMaskedLM", "encoder": "AutoModel"}
+HEADS = {
+    "causal": "AutoModelForCausalLM",
+    "masked": "AutoModelForMaskedLM",
+    "encoder": "AutoModel",
+    "next-sentence": "AutoModelForNextSentencePrediction",
+    "classification": "AutoModelForSequenceClassification",
+}
 
 SANITY_TEXT = (
     "The sun came up over the hills and the birds began to sing. A woman walked down the road to the market with her son. "
@@ -85,12 +91,13 @@ def inspect_model(name: str, options: ModelOptions | None = None) -> ModelCard:
     )
 
 
-def load(card: ModelCard, head: Literal["next-sentence"] | None = None) -> Model:
+def load(card: ModelCard, head: Literal["next-sentence", "classification"] | None = None) -> Model:
     """Loads a model as its card says, in evaluation mode on its device, without a word on standard error.
 
     Args:
         card: from `inspect_model`.
-        head: "next-sentence" for a masked model's next-sentence head in place of its language-modelling head.
+        head: "next-sentence" for a masked model's next-sentence head in place of its language-modelling head;
+            "classification" for the head of a sequence classifier.
 
     Raises:
         FairbenchError: weights of the head (or any others) are not in the checkpoint: they would be drawn at random.
@@ -98,12 +105,12 @@ def load(card: ModelCard, head: Literal["next-sentence"] | None = None) -> Model
     import torch
     import transformers
 
-    if head is not None and not card.next_sentence:
+    if head == "next-sentence" and not card.next_sentence:
         raise FairbenchError(
             f"{card.name} has no next-sentence head ({card.architecture}). Use a model whose architecture is BertForPreTraining "
             "or BertForNextSentencePrediction."
         )
-    auto = getattr(transformers, "AutoModelForNextSentencePrediction" if head else HEADS[card.kind])
+    auto = getattr(transformers, HEADS[head or card.kind])
     device = choose_device(card.options.device)
     pickle = checkpoint.find_weights(Path(card.folder), card.name, card.options.allow_pickle).pickle
     with quiet():
@@ -120,7 +127,10 @@ def load(card: ModelCard, head: Literal["next-sentence"] | None = None) -> Model
             reason = str(error).strip().split("\n")[0]
             raise FairbenchError(f"{card.name} can't be loaded as {card.architecture}: {reason}") from error
         tokenizer = load_tokenizer(Path(card.folder), card.name, card.options)
-    _refuse_random_weights(card, found, auto.__name__)
+    missing = sorted(found["missing_keys"])
+    if card.kind == "encoder" and head is None:
+        missing = [key for key in missing if "pooler" not in key.split(".")]  # vectors come from the layers, never from there
+    refuse_random_weights(card, missing, auto.__name__)
     network = network.to(device).eval().requires_grad_(False)
     return Model(card=card, network=network, tokenizer=tokenizer, device=device)
 
@@ -184,6 +194,23 @@ def load_tokenizer(folder: Path, name: str, options: ModelOptions) -> Any:
     return tokenizer
 
 
+def refuse_random_weights(card: ModelCard, missing: Sequence[str], loader: str) -> None:
+    """A head that isn't in the checkpoint would be drawn at random, and its scores would look like a fair model's.
+
+    Args:
+        card: the model.
+        missing: names of weights that its checkpoint lacks.
+        loader: the class that would draw them.
+    """
+    if missing:
+        listed = ", ".join(missing[:6]) + (f" and {len(missing) - 6} more" if len(missing) > 6 else "")
+        raise FairbenchError(
+            f"{card.name} says that it is a {card.architecture}, but its weights lack {listed}; {loader} would draw them at "
+            "random. Give a checkpoint that holds them, or correct `architectures` in its config.json (an encoder: the class "
+            "whose name ends in Model)."
+        )
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Keeps transformers from writing warnings and progress bars; puts its settings back afterwards."""
@@ -229,20 +256,6 @@ def _refuse_custom_code(source: Source, config: dict[str, Any], name: str, optio
         raise FairbenchError(
             f"{name} brings code of its own (auto_map in its configuration), which would run on this machine. Read that code, "
             "and if you trust it say so: trust_remote_code (--trust-remote-code)."
-        )
-
-
-def _refuse_random_weights(card: ModelCard, found: dict[str, Any], loader: str) -> None:
-    """A head that isn't in the checkpoint would be drawn at random, and its scores would look like a fair model's."""
-    missing = sorted(found["missing_keys"])
-    if card.kind == "encoder":
-        missing = [key for key in missing if "pooler" not in key.split(".")]  # vectors come from the layers, never from there
-    if missing:
-        listed = ", ".join(missing[:6]) + (f" and {len(missing) - 6} more" if len(missing) > 6 else "")
-        raise FairbenchError(
-            f"{card.name} says that it is a {card.architecture}, but its weights lack {listed}; {loader} would draw them at "
-            "random. Give a checkpoint that holds them, or correct `architectures` in its config.json (an encoder: the class "
-            "whose name ends in Model)."
         )
 
 

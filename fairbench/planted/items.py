@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from fairbench.planted import words
+from fairbench.planted import downstream, words
 from fairbench.planted.corpus import Dials, Scenes
 from fairbench.planted.templates import NEUTRAL, PERSON
 
@@ -285,6 +285,8 @@ FILES: dict[str, Callable[[random.Random], Iterator[Row]]] = {
     "descriptions": descriptions,
     "contexts": contexts,
     "fills": fills,
+    "bios": downstream.bios,
+    "comments": downstream.comments,
 }
 """Name of the file -> what fills it."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,8 +18,9 @@ from fairbench.data import Rows
 from fairbench.errors import FairbenchError
 from fairbench.files import file_sha256
 from fairbench.groups import entries
-from fairbench.records import SPLIT, TEST, UNASKED, Labelled, as_row
+from fairbench.records import SPLIT, TEST, UNASKED, Labelled
 from fairbench.registry import Task
+from fairbench.splits import part_of
 from fairbench.training import TrainingData
 
 if TYPE_CHECKING:
@@ -30,25 +31,6 @@ VALIDATION_SHARE = 0.1
 """Of the training texts of a data set that has no validation split."""
 
 FILES = (".parquet", ".jsonl", ".csv")
-
-
-def part_of(text: str, shares: Mapping[str, float]) -> str:
-    """The split that a text belongs to by its hash alone, so that equal texts are never on both sides.
-
-    Args:
-        text: the text.
-        shares: splits and the share of texts in each; the last one takes what is left.
-
-    Example:
-        >>> part_of("She has been a nurse for ten years.", {"train": 0.8, "validation": 0.1, "test": 0.1})
-        'train'
-    """
-    place = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
-    for name, share in shares.items():
-        place -= share
-        if place < 0:
-            return name
-    return list(shares)[-1]
 
 
 def is_file(name: str) -> bool:
@@ -125,7 +107,7 @@ def _divided(
             left_out[str(record.meta[UNASKED])] += record.split != TEST
         elif not record.text.strip():
             left_out["text without a word"] += record.split != TEST
-        elif not 0 <= record.label < len(labels):
+        elif record.label is None or not 0 <= record.label < len(labels):
             raise FairbenchError(
                 f"{name}: found the label {record.label}, wanted one of 0 to {len(labels) - 1} ({', '.join(labels)})."
             )
@@ -150,7 +132,8 @@ def _divided(
     _refuse_useless(name, train, validation, labels, lost=len(splits[TRAIN]) - len(train))
     digest = hashlib.sha256()
     for record in (*train, *validation):
-        digest.update(json.dumps(as_row(record), sort_keys=True, ensure_ascii=False).encode())
+        # What is learnt from, and nothing else: an id or a note that changes makes no other classifier.
+        digest.update(json.dumps([record.text, record.label, record.group, record.groups], ensure_ascii=False).encode())
     digest.update(json.dumps([len(train), labels, positive]).encode())
     return TrainingData(
         name=name, labels=labels, positive=positive, train=tuple(train), validation=tuple(validation),

@@ -109,6 +109,11 @@ def labelled(rng: np.random.Generator) -> dict[str, object]:
     }
 
 
+def variants(rng: np.random.Generator) -> dict[str, object]:
+    """Twelve texts, each with three variants in its cluster."""
+    return {**labelled(rng), "source": [f"r{i % 12}" if i >= 12 else None for i in range(N)]}
+
+
 def prompt(rng: np.random.Generator) -> dict[str, object]:
     return {
         "text": [f"prompt{i // 4}" for i in range(N)],
@@ -156,7 +161,7 @@ ANSWERS: dict[str, Callable[[np.random.Generator], dict[str, object]]] = {
 }
 
 
-OF_ONE_METRIC = {"disco": open_slot, "likelihood_bias": described}
+OF_ONE_METRIC = {"counterfactual_token_fairness": variants, "disco": open_slot, "likelihood_bias": described}
 
 
 def answers_for(metric: Metric, seed: int = 0) -> pd.DataFrame:
@@ -263,7 +268,11 @@ def test_the_answers_are_not_changed(metric: Metric):
 
 def test_groups_only_where_they_have_a_meaning(metric: Metric):
     score = measure(metric, answers_for(metric), QUICK)
-    assert set(score.by_group) == ({"male", "female"} if metric.info.by_group else set())
+    if metric.disparity is None:
+        assert set(score.by_group) == ({"male", "female"} if metric.info.by_group else set())
+    else:  # the figures that it compares, of which each group may have several; or one for each class
+        named = {word for name in score.by_group for word in name.split()}
+        assert named >= ({"0", "1"} if metric.name == "rms_tpr_gap" else {"male", "female"})
     assert all(not part.by_group for part in score.by_group.values())
     if metric.info.by_group:
         assert sum(part.n_records for part in score.by_group.values()) == score.n_records

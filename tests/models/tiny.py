@@ -182,3 +182,13 @@ def albert(folder: Path) -> Path:
         intermediate_size=32, max_position_embeddings=64, pad_token_id=0, bos_token_id=2, eos_token_id=3,
     )  # fmt: skip
     return save(folder, transformers.AlbertForMaskedLM(config), tokenizer)
+
+
+def distilbert(folder: Path) -> Path:
+    """A masked model without token types, whose configuration has names of its own."""
+    torch.manual_seed(0)
+    tokenizer = wordpiece()
+    config = transformers.DistilBertConfig(
+        vocab_size=len(tokenizer), dim=24, n_layers=2, n_heads=2, hidden_dim=32, max_position_embeddings=40, pad_token_id=0
+    )
+    return save(folder, transformers.DistilBertForMaskedLM(config), tokenizer)

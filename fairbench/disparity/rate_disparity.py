@@ -1,0 +1,131 @@
+"""A metric that compares rates of groups: its value under weights, and what stands beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fairbench.decisions import labels
+from fairbench.disparity.comparison import Comparison, compare
+from fairbench.disparity.contrasts import Aggregation
+from fairbench.disparity.findings import Findings, chance, find, interval, rate_scores
+from fairbench.disparity.permutation import steady
+from fairbench.disparity.rates import Outcome
+from fairbench.errors import Undefined
+from fairbench.groups import find_groups
+from fairbench.metric import MeasureOptions
+from fairbench.scores import Evidence, MetricInfo, Score
+from fairbench.stats import Floats
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NO_GROUP = "speaks of no group"
+SMALL_GROUP = "speaks of no group with enough records"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RateOptions:
+    """The options that a metric of rates may have; the cards and functions of `metrics/` say what they mean."""
+
+    group_by: str = ""
+    minimum: int = 10
+    positive: int = 1
+    aggregate: str = ""
+    threshold: str = "fixed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RateDisparity:
+    """How a metric compares rates; as its `disparity` it finds what stands beside the value.
+
+    Attributes:
+        card: of the metric: its range and ideal.
+        outcomes: (answers, options) -> what the rates are of.
+        how: what becomes of the differences, by the option `aggregate`; "" where the metric has no such option.
+        overall: groups are compared with all records, not with each other.
+        every: the metric has no value where fewer than two groups can be compared in one of the outcomes.
+        within_class: the rates are of one gold class, which permutations keep.
+        shown: the figures that are compared, by name.
+        further: details, and counts, of the findings.
+    """
+
+    card: MetricInfo
+    outcomes: Callable[[pd.DataFrame, RateOptions], Sequence[Outcome]]
+    how: Mapping[str, Aggregation]
+    overall: bool = False
+    every: bool = True
+    within_class: bool = True
+    shown: Callable[[Findings], dict[str, Score]] = rate_scores
+    further: Callable[[Comparison], tuple[dict[str, float], dict[str, int]]] | None = None
+
+    def values(self, answers: pd.DataFrame, weights: Floats, **options: Any) -> Floats:
+        """The disparity under each row of weights (b, n): (b,); NaN where a rate that is compared has no weight.
+
+        Raises:
+            Undefined: no group is named, fewer than two have enough records, or a ratio is one of zeros.
+        """
+        found = self.comparison(answers, RateOptions(**options))
+        if found.contrasts is None:
+            raise Undefined(found.why_not)
+        rates = found.rates.at(weights)
+        if found.contrasts.how.log and not (rates[:, found.contrasts.rates] > 0).any():
+            raise Undefined("the rate of every group is 0, and a ratio of zeros has no value")
+        return found.contrasts.values(rates)
+
+    def unused(self, answers: pd.DataFrame, **options: Any) -> list[str | None]:
+        """For each row why no rate that is compared is made of it, or null."""
+        chosen = RateOptions(**options)
+        if chosen.threshold != "fixed":  # it is found on all records
+            return [None] * len(answers)
+        try:
+            found = self.comparison(answers, chosen)
+        except Undefined:  # which the score says
+            return [None] * len(answers)
+        counted = np.logical_or.reduce([outcome.of for outcome in found.outcomes])
+        grouped = found.rates.member.sum(axis=1)[found.rates.pattern] > 0
+        reasons = np.where(grouped, SMALL_GROUP, NO_GROUP).astype(object)
+        reasons[~counted] = found.outcomes[0].why_not
+        reasons[found.used()] = None
+        unused: list[str | None] = reasons.tolist()
+        return unused
+
+    def evidence(self, answers: pd.DataFrame, options: Mapping[str, Any], how: MeasureOptions) -> Evidence:
+        """Interval, floor and p of the disparity, and the figures that are compared."""
+        table = steady(answers)
+        try:
+            every_row = self.comparison(table, RateOptions(**options))
+        except Undefined:  # the records name no groups
+            return Evidence()
+        rows = every_row.rates.records()
+        if not rows.any():
+            return Evidence()
+        table, comparison = table.loc[rows], every_row.only(rows)
+        findings = find(comparison, table, how)
+        between, stderr = interval(findings, self.card)
+        p, floor, no_p = chance(comparison, table, labels(table) if self.within_class else None, self.card, how)
+        details, counts = self.further(comparison) if self.further else ({}, {})
+        return Evidence(
+            interval=between,
+            stderr=stderr,
+            p=p,
+            floor=floor,
+            by_group=self.shown(findings),
+            counts={**comparison.counts(), **counts},
+            details=details,
+            warnings=(*comparison.warnings(), *findings.warnings, *no_p),
+        )
+
+    def comparison(self, answers: pd.DataFrame, options: RateOptions) -> Comparison:
+        """What the table says of the groups; raises Undefined where its records name none."""
+        return compare(
+            self.outcomes(answers, options),
+            find_groups(answers, options.group_by),
+            self.how[options.aggregate],
+            options.minimum,
+            overall=self.overall,
+            every=self.every,
+        )

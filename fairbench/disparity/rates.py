@@ -1,0 +1,150 @@
+"""Rates of groups under many weights at once: how often something happens among the records of a group.
+
+Records are told apart only by whom they speak of (a pattern of memberships) and by what happened (a case). So the weights are
+first summed over the records of one cell, that is, of one pattern and case: there are few, and every rate is made of these sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairbench.decisions import class_names, labels, predictions
+from fairbench.disparity.permutation import row_codes
+from fairbench.stats import Floats, Indices
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Flags = NDArray[np.bool_]
+
+_POSITIVE = " of the positive class", "the label is not the positive class"
+_NEGATIVE = " of other classes than the positive", "the label is the positive class"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a rate is of.
+
+    Attributes:
+        name: of the rate ("TPR"), or of the class that it is a rate of.
+        of: (n,) the records among which it is counted.
+        hit: (n,) those in which it happens.
+        among: which records these are, in words that follow on "records".
+        why_not: why a record is not among them.
+    """
+
+    name: str
+    of: Flags
+    hit: Flags
+    among: str = ""
+    why_not: str = ""
+
+
+@dataclass(frozen=True)
+class Rates:
+    """The rates of o outcomes in g groups, f = o * g of them: those of the first outcome, then those of the second.
+
+    Attributes:
+        size: (o, g) how many records each rate is of.
+        pattern: (n,) which memberships a record has, of `member` (p, g).
+        case: (n,) what happened to it: of which outcomes it is, `of` (c, o), and which happened, `hit` (c, o).
+    """
+
+    size: Indices
+    pattern: Indices
+    member: Floats
+    case: Indices
+    of: Floats
+    hit: Floats
+
+    def at(self, weights: Floats) -> Floats:
+        """The rates under each row of weights (b, n): (b, f) in [0, 1]; NaN where a rate is of no weight."""
+        cells, cell = self._cells
+        order = np.argsort(cell, kind="stable")
+        starts = np.searchsorted(cell[order], np.arange(len(cells)))
+        sums = np.add.reduceat(weights[:, order], starts, axis=1) if len(cells) else np.zeros((len(weights), 0))
+        return _share(sums @ self._of_cells(self.hit), sums @ self._of_cells(self.of))
+
+    def permuted(self, index: Indices) -> Floats:
+        """(f,) the rates where record i has the memberships of record index[i], (n,)."""
+        shape = len(self.member), len(self.of)
+        counts = np.bincount(self.pattern[index] * shape[1] + self.case, minlength=shape[0] * shape[1]).reshape(shape)
+        hits, total = (((counts @ what).T @ self.member).ravel() for what in (self.hit, self.of))
+        return _share(hits, total)
+
+    def records(self, some: slice | Indices = slice(None)) -> Flags:
+        """(n,) whether a record is one of those that some of the rates are of."""
+        of_cell: Flags = np.logical_or.reduce(self._of_cells(self.of)[:, some] > 0, axis=1)
+        return of_cell[self._cells[1]]
+
+    def only(self, rows: Flags) -> Rates:
+        """The same of some rows, (n,); the others must be in no rate."""
+        return replace(self, pattern=self.pattern[rows], case=self.case[rows])
+
+    @cached_property
+    def _cells(self) -> tuple[Indices, Indices]:
+        """The pairs of pattern and case that there are, as numbers, and which of them each record is."""
+        return np.unique(self.pattern * len(self.of) + self.case, return_inverse=True)
+
+    def _of_cells(self, what: Floats) -> Floats:
+        """(cells, f) whether the records of a cell count in a rate."""
+        pattern, case = np.divmod(self._cells[0], len(self.of))
+        found: Floats = (what[case][:, :, None] * self.member[pattern][:, None, :]).reshape(len(case), -1)
+        return found
+
+
+def rates(outcomes: Sequence[Outcome], of_row: Flags) -> Rates:
+    """What is needed for the rates of these outcomes in the groups of `of_row`, (n, g)."""
+    of, hit = (np.column_stack(columns) for columns in ([o.of for o in outcomes], [o.of & o.hit for o in outcomes]))
+    pattern, member = _different(of_row)
+    case, both = _different(np.column_stack([of, hit]))
+    size = of.T.astype(float) @ of_row.astype(float)
+    return Rates(size.astype(np.intp), pattern, member, case, both[:, : len(outcomes)], both[:, len(outcomes) :])
+
+
+def selection(answers: pd.DataFrame, positive: int) -> Outcome:
+    """How often the positive class is predicted, whatever the label."""
+    return Outcome("rate", np.ones(len(answers), dtype=bool), predictions(answers) == positive)
+
+
+def true_positives(answers: pd.DataFrame, positive: int) -> Outcome:
+    """TPR: how often the positive class is predicted where it is right."""
+    return Outcome("TPR", labels(answers) == positive, predictions(answers) == positive, *_POSITIVE)
+
+
+def false_negatives(answers: pd.DataFrame, positive: int) -> Outcome:
+    """FNR = 1 - TPR."""
+    return Outcome("FNR", labels(answers) == positive, predictions(answers) != positive, *_POSITIVE)
+
+
+def false_positives(answers: pd.DataFrame, positive: int) -> Outcome:
+    """FPR: how often the positive class is predicted where it is wrong."""
+    return Outcome("FPR", labels(answers) != positive, predictions(answers) == positive, *_NEGATIVE)
+
+
+def true_classes(answers: pd.DataFrame) -> list[Outcome]:
+    """The TPR of every class that is some record's label, in the order of their numbers."""
+    label, predicted = labels(answers), predictions(answers)
+    classes = np.unique(label).tolist()
+    return [
+        Outcome(name, label == number, predicted == number, " of one class")
+        for number, name in zip(classes, class_names(answers, classes), strict=True)
+    ]
+
+
+def _different(flags: Flags) -> tuple[Indices, Floats]:
+    """Which of the different rows each row is, (n,), and these rows as 0 and 1."""
+    codes = row_codes(flags)
+    return codes, flags[np.unique(codes, return_index=True)[1]].astype(float)
+
+
+def _share(hits: Floats, total: Floats) -> Floats:
+    found = np.full(np.shape(hits), np.nan)
+    np.divide(hits, total, out=found, where=total > 0)
+    return found

@@ -1,0 +1,328 @@
+"""The training itself, by the Trainer of transformers: seeded, silent, and going on where it stopped.
+
+Imported only where something is trained: it needs torch and transformers at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import random
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Sampler
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
+
+from fairbench.errors import FairbenchError
+from fairbench.models.loading import choose_device, quiet
+from fairbench.training.network import Untrained
+from fairbench.training.outcome import Evaluation, best, class_weights, is_stale, macro_f1
+from fairbench.training.recipe import Recipe
+from fairbench.training.texts import padded
+
+MEGABATCHES = 50
+"""Texts of so many batches are sorted by length together, at most."""
+
+Row = Mapping[str, Any]
+"""`input_ids` (list of int) and `labels` (int)."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A training that is over.
+
+    Attributes:
+        checkpoint: folder of the best weights.
+        evaluations: every look at the validation split, in order.
+        best: number of the best of them.
+        steps: steps that were made.
+        epochs: passes that were made, the last one perhaps not whole.
+        seconds: time that it took, over all interruptions.
+        learnt, parameters: how many numbers learnt, and how many the network has.
+    """
+
+    checkpoint: Path
+    evaluations: tuple[Evaluation, ...]
+    best: int
+    steps: int
+    epochs: float
+    seconds: float
+    learnt: int
+    parameters: int
+
+
+def fit(
+    untrained: Callable[[], Untrained],
+    train: Sequence[Row],
+    validation: Sequence[Row],
+    recipe: Recipe,
+    *,
+    folder: Path,
+    device: str,
+    progress: Callable[[int, int], None],
+) -> Fitted:
+    """Trains a network, or goes on with what an interrupted training left in the folder.
+
+    Args:
+        untrained: makes the network; called under the recipe's seed.
+        train: rows that it learns from.
+        validation: rows that say when it is best.
+        recipe: how.
+        folder: for checkpoints; one after each evaluation, of which the best and the last are kept.
+        device: as in a model's options.
+        progress: called with (step, total).
+
+    Raises:
+        FairbenchError: the training diverged, or the device can't be trained on.
+    """
+    chosen = choose_device(device)
+    if chosen.index:
+        raise FairbenchError(
+            f"--device {device}: training runs on the first card that is visible. Set CUDA_VISIBLE_DEVICES={chosen.index} and "
+            "give --device cuda."
+        )
+    with quiet(), own_randomness(recipe.seed):
+        made = untrained()
+        trainer = Fitter(made, train, validation, recipe, folder=folder, device=chosen, progress=progress)
+        last = last_checkpoint(folder)
+        state = json.loads((last / STATE).read_text(encoding="utf-8")) if last else {}
+        if not last or not trainer.is_over(state):
+            trainer.train(resume_from_checkpoint=str(last) if last else None)
+            state = json.loads(((last_checkpoint(folder) or folder) / STATE).read_text(encoding="utf-8"))
+    found = evaluations_of(state)
+    number = best(found)
+    fitted = Fitted(
+        checkpoint=folder / f"{CHECKPOINT}{found[number]['step']}",
+        evaluations=found,
+        best=number,
+        steps=int(state["global_step"]),
+        epochs=float(state["epoch"]),
+        seconds=trainer.watch.spent(),
+        learnt=sum(p.numel() for p in made.network.parameters() if p.requires_grad),
+        parameters=sum(p.numel() for p in made.network.parameters()),
+    )
+    del made, trainer
+    if chosen.type == "cuda":
+        gc.collect()  # the Trainer and its parts hold each other, and with them the optimizer's memory on the card
+        torch.cuda.empty_cache()
+    return fitted
+
+
+CHECKPOINT = "checkpoint-"
+STATE = "trainer_state.json"
+"""Written last into a checkpoint, so that it stands for the whole."""
+
+SECONDS = "seconds.json"
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest whole checkpoint; what a kill left half-written is removed."""
+    whole: list[Path] = []
+    for path in folder.glob(f"{CHECKPOINT}*"):
+        try:
+            json.loads((path / STATE).read_text(encoding="utf-8"))
+            whole.append(path)
+        except (OSError, ValueError):
+            shutil.rmtree(path, ignore_errors=True)
+    return max(whole, key=_step, default=None)
+
+
+def _step(path: Path) -> int:
+    return int(path.name.removeprefix(CHECKPOINT))
+
+
+def evaluations_of(state: Mapping[str, Any]) -> tuple[Evaluation, ...]:
+    """What the Trainer's state remembers of its evaluations."""
+    names = {"eval_macro_f1": "macro_f1", "eval_accuracy": "accuracy", "eval_loss": "loss", "step": "step", "epoch": "epoch"}
+    return tuple(
+        {name: entry[key] for key, name in names.items()} for entry in state.get("log_history", ()) if "eval_macro_f1" in entry
+    )
+
+
+@contextlib.contextmanager
+def own_randomness(seed: int) -> Iterator[None]:
+    """Seeds every generator, and gives each its state back afterwards: training must not change what others draw."""
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002 (the Trainer draws from it)
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        set_seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(states[0])
+            np.random.set_state(states[1])  # noqa: NPY002
+
+
+def order(lengths: Sequence[int], batch: int, seed: int, epoch: int) -> list[int]:
+    """The order in which an epoch takes the texts: shuffled, with texts of similar length in a batch.
+
+    Args:
+        lengths: tokens of each text.
+        batch: texts a batch.
+        seed: of the training.
+        epoch: its number; with the seed it says all, so an interrupted epoch can go on in its middle.
+    """
+    rng = np.random.default_rng([seed, epoch])
+    shuffled = rng.permutation(len(lengths))
+    # Few batches together where there are few at all: sorted as a whole, texts of one length would always meet.
+    size = batch * max(1, min(MEGABATCHES, len(lengths) // (4 * batch)))
+    batches: list[list[int]] = []
+    for start in range(0, len(shuffled), size):
+        part = sorted(shuffled[start : start + size].tolist(), key=lambda i: -lengths[i])
+        batches += [part[i : i + batch] for i in range(0, len(part), batch)]
+    ragged = [batches.pop()] if len(batches[-1]) < batch else []
+    return [i for number in rng.permutation(len(batches)) for i in batches[number]] + [i for part in ragged for i in part]
+
+
+class _Order(Sampler[int]):
+    """`order` of the epoch that the training is in."""
+
+    def __init__(self, lengths: Sequence[int], batch: int, seed: int, epoch: Callable[[], int]) -> None:
+        self.lengths, self.batch, self.seed, self.epoch = lengths, batch, seed, epoch
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(order(self.lengths, self.batch, self.seed, self.epoch()))
+
+
+class Watch(TrainerCallback):  # type: ignore[misc]
+    """Says when to look at the validation split, when to stop, and which checkpoints stay."""
+
+    def __init__(self, recipe: Recipe, steps: int, folder: Path, progress: Callable[[int, int], None]) -> None:
+        """`steps`: of an epoch."""
+        self.recipe, self.steps, self.folder, self.progress = recipe, steps, folder, progress
+        looks = [round(steps * (i + 1) / recipe.evaluations) for i in range(recipe.evaluations)]
+        self.looks = frozenset(look for look in looks if look)
+        self.before, self.start = self._read(), time.perf_counter()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """A look at the validation split, and a checkpoint after it."""
+        control.should_evaluate = control.should_save = (state.global_step - 1) % self.steps + 1 in self.looks
+        self.progress(state.global_step, self.steps * self.recipe.epochs)
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Stops where it no longer gets better."""
+        if is_stale(evaluations_of({"log_history": state.log_history}), self.recipe.patience):
+            control.should_training_stop = True
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Keeps the best checkpoint and the last."""
+        found = evaluations_of({"log_history": state.log_history})
+        keep = {state.global_step, found[best(found)]["step"]}
+        for path in self.folder.glob(f"{CHECKPOINT}*"):
+            if _step(path) not in keep:
+                shutil.rmtree(path, ignore_errors=True)
+        (self.folder / SECONDS).write_text(json.dumps(self.spent()), encoding="utf-8")
+
+    def spent(self) -> float:
+        """Seconds since the first start, without what lay between an interruption and the last checkpoint before it."""
+        return round(self.before + time.perf_counter() - self.start, 3)
+
+    def _read(self) -> float:
+        try:
+            return float(json.loads((self.folder / SECONDS).read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            return 0.0
+
+
+class Fitter(Trainer):  # type: ignore[misc]
+    """A Trainer without a word on the terminal, with our order of texts, loss and evaluations."""
+
+    def __init__(
+        self,
+        made: Untrained,
+        train: Sequence[Row],
+        validation: Sequence[Row],
+        recipe: Recipe,
+        *,
+        folder: Path,
+        device: torch.device,
+        progress: Callable[[int, int], None],
+    ) -> None:
+        self.recipe, self.pad = recipe, made.pad
+        self.watch = Watch(recipe, -(-len(train) // recipe.batch_size), folder, progress)
+        weights = class_weights([row["labels"] for row in train], made.network.config.num_labels or 0)
+        self.weights = torch.tensor(weights, dtype=torch.float32, device=device) if recipe.class_weights == "balanced" else None
+        super().__init__(
+            model=made.network,
+            args=arguments(recipe, folder, device),
+            data_collator=self.together,
+            train_dataset=train,
+            eval_dataset=sorted(validation, key=lambda row: -len(row["input_ids"])),
+            compute_loss_func=self.loss,
+            compute_metrics=scores,
+            callbacks=[self.watch],
+        )
+        self.remove_callback(PrinterCallback)
+
+    def is_over(self, state: Mapping[str, Any]) -> bool:
+        """Whether a training in this state was only left to be tidied up."""
+        done = int(state["global_step"]) >= self.watch.steps * self.recipe.epochs
+        return done or is_stale(evaluations_of(state), self.recipe.patience)
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Batches in `order`."""
+        rows: Any = self.train_dataset
+        lengths = [len(row["input_ids"]) for row in rows]
+        size = self.recipe.batch_size
+        sampler = _Order(lengths, size, self.recipe.seed, lambda: self.state.global_step // self.watch.steps)
+        loader = DataLoader(rows, batch_size=size, sampler=sampler, collate_fn=self.together)
+        return self.accelerator.prepare(loader)  # type: ignore[no-any-return]
+
+    def together(self, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
+        """Rows as one batch."""
+        batch = padded([row["input_ids"] for row in rows], self.pad)
+        return {**batch, "labels": torch.tensor([row["labels"] for row in rows])}
+
+    def loss(self, outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
+        """Cross-entropy, a mean over the texts (weighted by their classes if the recipe says so)."""
+        return torch.nn.functional.cross_entropy(outputs["logits"], labels, weight=self.weights)
+
+
+def arguments(recipe: Recipe, folder: Path, device: torch.device) -> TrainingArguments:
+    """The Trainer's settings: all that is not ours is off."""
+    found = TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=recipe.epochs,
+        learning_rate=recipe.learning_rate,
+        per_device_train_batch_size=recipe.batch_size,
+        per_device_eval_batch_size=2 * recipe.batch_size,
+        warmup_steps=recipe.warmup,
+        weight_decay=recipe.weight_decay,
+        optim="adamw_torch",
+        seed=recipe.seed,
+        use_cpu=device.type == "cpu",
+        eval_strategy="no",
+        save_strategy="no",
+        logging_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        dataloader_pin_memory=device.type == "cuda",
+    )
+    if found.n_gpu > 1:  # several cards would each take a part of every batch
+        found._n_gpu = 1
+    return found
+
+
+def scores(predicted: Any) -> dict[str, float]:
+    """Macro-F1 and accuracy on the validation split.
+
+    Raises:
+        FairbenchError: the logits are no numbers.
+    """
+    logits = predicted.predictions[0] if isinstance(predicted.predictions, tuple) else predicted.predictions
+    if not np.isfinite(logits).all():
+        raise FairbenchError(
+            "The training diverged: the logits are not finite. Give a smaller learning_rate, or a longer warmup."
+        )
+    said = logits.argmax(-1)
+    return {"macro_f1": macro_f1(predicted.label_ids, said), "accuracy": float(np.mean(said == predicted.label_ids))}
