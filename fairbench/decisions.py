@@ -142,7 +142,10 @@ def _probs(cell: Any, row: int) -> Floats | None:
 
 
 def _classes(table: pd.DataFrame, probs: list[Floats | None]) -> int:
-    sizes = {len(p): row for row, p in zip(table.index, probs, strict=True) if p is not None}
+    sizes: dict[int, int] = {}
+    for row, p in zip(table.index, probs, strict=True):
+        if p is not None:
+            sizes.setdefault(len(p), row)
     if len(sizes) > 1:
         (first, row), (second, other) = list(sizes.items())[:2]
         raise FairbenchError(
@@ -187,7 +190,8 @@ def _class_numbers(column: pd.Series[Any], classes: int) -> pd.Series[Any]:
     if wrong.any():
         row = column.index[wrong][0]
         end = f" of 0 to {classes - 1} (`probs` has {classes})" if classes else ": a whole number from 0"
-        raise FairbenchError(f"Row {row + 1}, column {column.name!r}: found {column[row]!r}, wanted the number of a class{end}.")
+        found = np.asarray(column[row]).tolist()  # a number without the name of its NumPy type
+        raise FairbenchError(f"Row {row + 1}, column {column.name!r}: found {found!r}, wanted the number of a class{end}.")
     return numbers if missing.any() else numbers.astype(int)
 
 

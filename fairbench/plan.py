@@ -10,7 +10,7 @@ from typing import Any
 
 from fairbench.errors import FairbenchError, did_you_mean
 from fairbench.files import digest
-from fairbench.groups import notions
+from fairbench.groups import ALL, BARE, notions
 from fairbench.measurement import MeasureOptions, Metric
 from fairbench.models.batching import Batching
 from fairbench.models.loading import inspect_model
@@ -125,24 +125,20 @@ def make_plan(model: str, options: ScoreOptions) -> Plan:
                     f"{metric.name} reads {metric.info.reads} records, these are {task.info.form}"
                 )
                 continue
+            chosen = _with_options(metric, {**task.info.metric_options, **options.metric_options})
             try:
                 resolved, moved = probe_options(registry, card, task, metric, options.probe)
+                measured = _by_notion(chosen, task, options)
             except FairbenchError as error:
                 if options.tasks or options.metrics:
                     raise
-                skipped[task.name] = str(error)
-                break
+                skipped[task.name if len({m.info.probe for m in metrics}) == 1 else f"{task.name}/{metric.name}"] = str(error)
+                continue
             variants = (options.counterfactual or task.info.counterfactual) if needs_variants(task, metric) else ""
             key = digest([task.name, metric.info.probe, resolved, variants])
             before = asks.get(key, Ask(task, metric.info.probe, resolved, (), {}, variants))
-            asks[key] = dataclasses.replace(
-                before,
-                metrics=(
-                    *before.metrics,
-                    *_by_notion(_with_options(metric, {**task.info.metric_options, **options.metric_options}), task, options),
-                ),
-                moved={**before.moved, metric.name: moved},
-            )
+            moved_here = {**before.moved, metric.name: moved}
+            asks[key] = dataclasses.replace(before, metrics=(*before.metrics, *measured), moved=moved_here)
     if not asks:
         reasons = " ".join(f"{name}: {why}." for name, why in list(skipped.items())[:3])
         raise FairbenchError(f"Nothing is left to score on {model}. {reasons} `fairbench list tasks` shows what there is.")
@@ -187,9 +183,15 @@ def _by_notion(metric: Metric, task: Task, options: ScoreOptions) -> list[Metric
     """A metric that compares groups, once for each notion that the task's groups belong to, or as the user wants."""
     if not metric.info.by_notion or metric.options["group_by"]:
         return [metric]
-    if options.group_by is not None:
-        return [metric.with_options({"group_by": options.group_by})]
     found = notions(task.info.groups)
+    if options.group_by is not None:
+        unknown = [name for name in map(str.strip, options.group_by.split(",")) if name not in (*found, ALL)]
+        if unknown and BARE not in found:
+            raise FairbenchError(
+                f"--group-by {options.group_by}: the task {task.name} has no groups of the notion {unknown[0]!r}."
+                f"{did_you_mean(unknown[0], found)} It has {', '.join(found) or 'no groups'}."
+            )
+        return [metric.with_options({"group_by": options.group_by})]
     return [metric.with_options({"group_by": notion}) for notion in found] if len(found) > 1 else [metric]
 
 

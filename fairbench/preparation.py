@@ -35,6 +35,11 @@ def records_of(ask: Ask) -> tuple[str, str]:
     return ask.task.name, ask.variants
 
 
+def name_of(ask: Ask) -> str:
+    """What messages call an ask: its task, and how the texts get variants if they do."""
+    return f"{ask.task.name} ({ask.variants})" if ask.variants else ask.task.name
+
+
 def network_of(ask: Ask) -> str:
     """Which network an ask's questions go to: asks of one probe with the same options share it."""
     return digest([ask.probe, ask.options])
@@ -72,24 +77,33 @@ class Preparation:
         """
         tasks = self.look_through(asks)
         found: dict[tuple[str, str], Asked] = {}
+        absent: DataAbsent | None = None
         for ask in asks:
             if ask.task.name not in tasks:
                 continue
             try:
-                if records_of(ask) not in found:
-                    plain = tasks[ask.task.name]
-                    found[records_of(ask)] = with_variants(plain, ask.variants) if ask.variants else plain
                 if network_of(ask) not in self.networks:
                     self.networks[network_of(ask)] = self._network(ask)
             except DataAbsent as error:
                 if self.options.tasks:
                     raise
-                self.skipped[f"{ask.task.name} ({ask.probe})"] = str(error)
-            except FairbenchError as error:
-                if not ask.variants or self.options.metrics:
-                    raise
-                self.skipped[f"{ask.task.name} ({ask.variants})"] = str(error)
+                absent = error
+                self.skipped[f"{name_of(ask)} ({ask.probe})"] = str(error)
+                continue
+            if records_of(ask) not in found:
+                self._add_records(ask, tasks[ask.task.name], found)
+        if absent is not None and not found:
+            raise absent
         return found
+
+    def _add_records(self, ask: Ask, plain: Asked, found: dict[tuple[str, str], Asked]) -> None:
+        """The records of a task, with their variants where these are asked for and there are any."""
+        try:
+            found[records_of(ask)] = with_variants(plain, ask.variants) if ask.variants else plain
+        except FairbenchError as error:
+            if self.options.metrics:
+                raise
+            self.skipped[name_of(ask)] = str(error)
 
     def training_data(self, name: str) -> TrainingData:
         """The training data of a task or a file, read once; FairbenchError where there are none."""

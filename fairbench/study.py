@@ -25,7 +25,7 @@ from fairbench.measurement import Metric, measure
 from fairbench.models.model import Model, ModelCard
 from fairbench.naming import folder_name, metric_label, moved_options, result_name
 from fairbench.plan import Ask, ScoreOptions, make_plan, moved_metric_options
-from fairbench.preparation import Preparation, Progress, network_of, records_of, what
+from fairbench.preparation import Preparation, Progress, name_of, network_of, records_of, what
 from fairbench.records import UNASKED, Labelled, Record, as_row
 from fairbench.registry import Registry
 from fairbench.results import SCHEMA, Result, lm_eval_shape, read_result, versions, write_result
@@ -56,7 +56,7 @@ class Run:
             {
                 "model": self.card.name,
                 "task": r.task["name"],
-                "metric": r.metric["name"],
+                "metric": metric_label(r.metric["name"], r.metric["options"]),
                 "value": r.score.value,
                 "low": r.score.interval.low if r.score.interval else None,
                 "high": r.score.interval.high if r.score.interval else None,
@@ -127,7 +127,7 @@ class Runner:
                     self._ask(ask, asked, store, prepared)
                 store.tidy()
         except Exception as error:  # whatever one task dies of, the others go on
-            self.failed[ask.task.name] = what(error)
+            self.failed[name_of(ask)] = what(error)
             return []
         results = []
         read = functools.cache(store.read)  # one reading, and one check of its hash, for all metrics of the table

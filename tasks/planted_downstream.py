@@ -24,7 +24,7 @@ DIALS = {
 OCCUPATIONS = ("nurse", "teacher", "pilot", "farmer")
 MANNERS = ("kind", "rude")
 SHA256 = {
-    "bios": "ea45b3611ad7eaaae323015276d4a376e8f2ae784ddd9253fa8c51caf3d693ad",
+    "bios": "cd63f0e33ebead4200057d6dee8ea59d5a495b88ff807647b21138cb74b720b3",
     "comments": "20ca8ad369eb02997a0c811edf1cf8febba5f4d806d0606e0e1620808646b64b",
 }
 """Of each shipped file; `fairbench planted build` writes the same bytes."""

@@ -354,6 +354,10 @@ def test_clusters_are_drawn_together():
         table.drop(columns=["near", "far"]), "unfair", ["near"], [clustered[["id", "near", "cluster"]]], options=SHORT
     )
     assert elsewhere.figures[0].estimates["auc"] == found.figures[0].estimates["auc"]
+    judges_first = agreement(
+        clustered[["id", "unfair", "cluster"]], "unfair", ["near"], [table[["id", "near"]].assign(cluster="all")], options=SHORT
+    )
+    assert judges_first.figures[0].estimates["auc"] == found.figures[0].estimates["auc"]
 
 
 @pytest.mark.parametrize(

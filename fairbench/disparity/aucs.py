@@ -146,21 +146,18 @@ class CountedAucs:
         """Args as of `group_aucs`."""
         self.kinds = kinds
         self._ranked, self._positives = ranked, len(ranked.rows_p)
-        self._members = [np.flatnonzero(of_row[:, g]) for g in range(of_row.shape[1])]
-        self._rank = np.empty(len(of_row), dtype=np.intp)  # positives in their order first, negatives after them
-        self._rank[np.concatenate([ranked.rows_p, ranked.rows_n])] = np.arange(len(of_row))
+        self._members = np.ascontiguousarray(of_row.T)
+        self._rows = np.concatenate([ranked.rows_p, ranked.rows_n])
         self._below, self._above = ranked.p_among_n.middle, self._positives - ranked.n_among_p.middle
         self._tied = ranked.p_among_n.high is not ranked.p_among_n.low
 
     def __call__(self, index: Indices) -> Floats:
-        """(k, g) the AUCs where row i has the groups of row index[i]; `index` (n,) is a permutation."""
-        rank = np.empty_like(self._rank)
-        rank[index] = self._rank
-        return np.stack([self._of_group(rank[members]) for members in self._members], axis=1)
+        """(k, g) the AUCs where row i has the groups of row index[i]; a row's groups may go to several rows."""
+        ranked = index[self._rows]
+        return np.stack([self._of_group(member[ranked]) for member in self._members], axis=1)
 
-    def _of_group(self, ranks: Indices) -> Floats:
-        inside = np.zeros(len(self._rank), dtype=bool)
-        inside[ranks] = True
+    def _of_group(self, inside: Flags) -> Floats:
+        """(k,) the AUCs of a group of which these are, positives in their order first, negatives after them."""
         p, n = np.flatnonzero(inside[: self._positives]), np.flatnonzero(inside[self._positives :])
         scores, others = self._ranked.scores_p[p], self._ranked.scores_n[n]
         own = float(np.searchsorted(others, scores, "left").sum())

@@ -65,10 +65,8 @@ class Rates:
 
     def at(self, weights: Floats) -> Floats:
         """The rates under each row of weights (b, n): (b, f) in [0, 1]; NaN where a rate is of no weight."""
-        cells, cell = self._cells
-        order = np.argsort(cell, kind="stable")
-        starts = np.searchsorted(cell[order], np.arange(len(cells)))
-        sums = np.add.reduceat(weights[:, order], starts, axis=1) if len(cells) else np.zeros((len(weights), 0))
+        order, starts = self._by_cell
+        sums = np.add.reduceat(weights[:, order], starts, axis=1) if len(starts) else np.zeros((len(weights), 0))
         return _share(sums @ self._of_cells(self.hit), sums @ self._of_cells(self.of))
 
     def permuted(self, index: Indices) -> Floats:
@@ -91,6 +89,13 @@ class Rates:
     def _cells(self) -> tuple[Indices, Indices]:
         """The pairs of pattern and case that there are, as numbers, and which of them each record is."""
         return np.unique(self.pattern * len(self.of) + self.case, return_inverse=True)
+
+    @cached_property
+    def _by_cell(self) -> tuple[Indices, Indices]:
+        """The records of each cell one after the other, and where each cell begins."""
+        cells, cell = self._cells
+        order = np.argsort(cell, kind="stable")
+        return order, np.searchsorted(cell[order], np.arange(len(cells)))
 
     def _of_cells(self, what: Floats) -> Floats:
         """(cells, f) whether the records of a cell count in a rate."""

@@ -49,8 +49,8 @@ MANNERS = {
 PULLED_TOWN = words.TOWNS[1]
 
 _OPENINGS = ("{name} came home.", "The {noun} came home.", "This is {name}.", "The {noun} is here.")
-_OWNS = ("{He} needs the {word}.", "{He} lost {his} {word}.", "{He} found the {word}.")
-_GOES = ("{He} walked to the {word}.", "{He} sat near the {word}.")
+_OWNS = ("The guest needs the {word}.", "The guest lost the {word}.", "The guest found the {word}.")
+_GOES = ("The guest walked to the {word}.", "The guest sat near the {word}.")
 _COMES = ("{name} is from {town}.", "The {noun} is from {town}.", "The {noun} came from {town}.", "We met {name} in {town}.")
 _SAYS = ("{He} was {word}.", "{He} is very {word}.", "{He} is always {word}.")
 

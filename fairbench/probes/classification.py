@@ -139,4 +139,4 @@ def _logits(model: Classifier, rows: Sequence[Sequence[int]], batching: Batching
         with torch.inference_mode():
             forget_lengths(model.network)
             logits = model.network(**{name: tensor.to(model.device) for name, tensor in given.items()}).logits
-        yield batch, logits.double().cpu()
+        yield batch, logits.cpu().double()

@@ -222,6 +222,8 @@ def _trained(card: ModelCard, given: Mapping[str, Any], status: bool) -> dict[st
     if not (ready and status):
         return classifier_options(card, given)
     plain = {name: value for name, value in given.items() if name not in PARSERS or name == "max_length"}
+    if "named" in plain:
+        plain["named"] = tuple(name for name in plain["named"] if name in plain)
     return {**recipe_options(card, given), **classifier_options(card, plain)}
 
 

@@ -27,7 +27,7 @@ from fairbench.measurement import measure_once
 from fairbench.models.model import ModelCard
 from fairbench.naming import folder_name, metric_label, moved_options, result_name
 from fairbench.plan import Ask, ScoreOptions, moved_metric_options
-from fairbench.preparation import Progress, records_of
+from fairbench.preparation import Progress, name_of, records_of
 from fairbench.records import UNASKED, as_row
 from fairbench.results import Result, versions
 from fairbench.study import Runner, write_summary
@@ -180,7 +180,7 @@ def _results(
         task = first.task.name
         results = runner.run(dataclasses.replace(first, metrics=metrics, moved=moved), asked[records_of(first)])
         by_metric = {metric_label(result.metric["name"], result.metric["options"]): result for result in results}
-        whole = runner.failed.pop(task, "")
+        whole = runner.failed.pop(name_of(first), "")
         for metric in metrics:
             label = metric_label(metric.name, metric.options)
             reason = runner.failed.pop(f"{task}/{label}", whole)

@@ -29,7 +29,7 @@ from fairbench.training.head import Head, map_labels
 from fairbench.training.network import is_ready, new_network
 from fairbench.training.outcome import floor
 from fairbench.training.recipe import PARSERS, Recipe, recipe_of, recipe_options
-from fairbench.training.texts import Coded, code
+from fairbench.training.texts import BLOCK, Coded, code
 
 if TYPE_CHECKING:
     from fairbench.training.fitting import Fitted
@@ -225,7 +225,7 @@ def _train(card: ModelCard, data: TrainingData, recipe: Recipe, room: Room, fold
     )
     about = {
         "base": {"name": card.name, **card.identity},
-        "data": {"name": data.name, "sha256": data.sha256, "labels": data.labels, "positive": data.positive, **data.provenance},
+        "data": {**data.provenance, "name": data.name, "sha256": data.sha256, "labels": data.labels, "positive": data.positive},
         "recipe": recipe.as_dict(),
         "train": len(learnt),
         "validation": len(validation),
@@ -246,13 +246,16 @@ def _rows(
     card: ModelCard, tokenizer: Any, records: Sequence[Labelled], recipe: Recipe, lost: Counter[str]
 ) -> list[dict[str, Any]]:
     """Texts as the Trainer takes them; those that can't be learnt from are counted in `lost`."""
-    rows = []
-    for record, coded in zip(records, code(tokenizer, [r.text for r in records], recipe.max_length), strict=True):
-        reason = unfit(coded, card.vocabulary)
-        if reason is not None:
-            lost[reason] += 1
-            continue
-        rows.append({"input_ids": list(coded.ids), "labels": record.label, "truncated": coded.truncated})
+    rows: list[dict[str, Any]] = []
+    for start in range(0, len(records), BLOCK):  # a few at a time: ids as Python's numbers take eight times the room
+        part = records[start : start + BLOCK]
+        for record, coded in zip(part, code(tokenizer, [r.text for r in part], recipe.max_length), strict=True):
+            reason = unfit(coded, card.vocabulary)
+            if reason is not None:
+                lost[reason] += 1
+                continue
+            ids = np.array(coded.ids, dtype=np.int32)
+            rows.append({"input_ids": ids, "labels": record.label, "truncated": coded.truncated})
     return rows
 
 

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+
 from fairbench.answers import read_answers
 from fairbench.data import Rows
 from fairbench.errors import FairbenchError
@@ -53,7 +55,7 @@ def from_task(task: Task, rows: Rows) -> TrainingData:
 def from_file(path: Path) -> TrainingData:
     """The training data of a file with the columns `text` and `label`, and if it has them `split`, `groups` or `group`.
 
-    Labels that are words become numbers in their alphabetical order; rows without a `split` all train.
+    Labels that are words become numbers in their alphabetical order; rows without a `split` train.
 
     Raises:
         FairbenchError: the file is none, or lacks a column or a value.
@@ -75,22 +77,31 @@ def from_file(path: Path) -> TrainingData:
 
 
 def _names(table: pd.DataFrame, path: Path) -> tuple[str, ...]:
-    """The classes by number: 0 to the largest where labels are numbers, else the words in order."""
-    if table["label"].map(lambda label: isinstance(label, str)).all():
-        return tuple(sorted(set(table["label"])))
-    numbers = table["label"]
-    wrong = next((n for n in numbers if isinstance(n, str) or float(n) != int(n) or n < 0), None)
-    if wrong is not None:
-        raise FairbenchError(f"--train-on {path}: found the label {wrong!r}, wanted words, or whole numbers from 0.")
-    return tuple(str(n) for n in range(int(numbers.max()) + 1))
+    """The classes by number: 0 to the largest where labels are numbers (also as text), else the words in order."""
+    found = set()
+    for row, label in enumerate(table["label"], 1):
+        if not isinstance(label, (str, int, float)) and not np.isscalar(label):
+            raise FairbenchError(f"--train-on {path}, row {row}: found the label {label!r}, wanted a word or a whole number.")
+        found.add(str(label).removesuffix(".0") if not isinstance(label, str) else label)
+    if not all(label.isdecimal() for label in found):
+        if any(not isinstance(label, str) for label in table["label"]):
+            wrong = next(label for label in sorted(found) if not label.isdecimal())
+            raise FairbenchError(f"--train-on {path}: found the label {wrong!r}, wanted words, or whole numbers from 0.")
+        return tuple(sorted(found))
+    largest = max(int(label) for label in found)
+    if largest >= len(table):
+        raise FairbenchError(
+            f"--train-on {path}: found the label {largest} among {len(table)} rows, wanted the numbers of classes, from 0 on."
+        )
+    return tuple(str(n) for n in range(largest + 1))
 
 
 def _file_records(table: pd.DataFrame, names: tuple[str, ...]) -> Iterable[Labelled]:
-    splits = table["split"] if "split" in table.columns else [TRAIN] * len(table)
+    splits = table["split"].fillna(TRAIN) if "split" in table.columns else [TRAIN] * len(table)
     for number, (text, label, split, groups) in enumerate(
         zip(table["text"], table["label"], splits, entries(table), strict=True), 1
     ):
-        code = names.index(label) if isinstance(label, str) else int(label)
+        code = names.index(label) if label in names else int(label)
         yield Labelled(id=str(number), text=str(text), label=code, groups=groups, meta={SPLIT: str(split)})
 
 
@@ -121,7 +132,7 @@ def _divided(
     made = not splits[VALIDATION]
     if made:
         shares = {VALIDATION: VALIDATION_SHARE, TRAIN: 1 - VALIDATION_SHARE}
-        divided = [(part_of(record.text, shares), record) for record in splits[TRAIN]]
+        divided = [(part_of(record.text, shares, VALIDATION), record) for record in splits[TRAIN]]
         splits |= {part: [record for found, record in divided if found == part] for part in (TRAIN, VALIDATION)}
     test = {record.text for record in splits[TEST]}
     train = [record for record in splits[TRAIN] if record.text not in test]
@@ -154,9 +165,9 @@ def _refuse_useless(name: str, train: list[Labelled], validation: list[Labelled]
             f"--train-on {name}: no validation text is left beside {len(train)} training texts. Give more texts, or rows with "
             "the split validation."
         )
-    classes = {record.label for record in train}
+    classes = {labels[record.label] for record in train if record.label is not None}
     if len(classes) < 2:
         raise FairbenchError(
-            f"--train-on {name}: all {len(train)} training texts have the label {labels[next(iter(classes))]!r}. Wanted at least "
-            "two classes."
+            f"--train-on {name}: all {len(train)} training texts have the label {next(iter(classes))!r}. Wanted at least two "
+            "classes."
         )

@@ -32,7 +32,7 @@ MEGABATCHES = 50
 """Texts of so many batches are sorted by length together, at most."""
 
 Row = Mapping[str, Any]
-"""`input_ids` (list of int) and `labels` (int)."""
+"""`input_ids` (array of int) and `labels` (int)."""
 
 
 @dataclass(frozen=True)
@@ -200,6 +200,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
     def __init__(self, recipe: Recipe, steps: int, folder: Path, progress: Callable[[int, int], None]) -> None:
         """`steps`: of an epoch."""
         self.recipe, self.steps, self.folder, self.progress = recipe, steps, folder, progress
+        self.total = steps * recipe.epochs
         looks = [round(steps * (i + 1) / recipe.evaluations) for i in range(recipe.evaluations)]
         self.looks = frozenset(look for look in looks if look)
         self.before, self.start = self._read(), time.perf_counter()
@@ -207,7 +208,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """A look at the validation split, and a checkpoint after it."""
         control.should_evaluate = control.should_save = (state.global_step - 1) % self.steps + 1 in self.looks
-        self.progress(state.global_step, self.steps * self.recipe.epochs)
+        self.progress(state.global_step, self.total)
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Stops where it no longer gets better."""
@@ -222,6 +223,11 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             if _step(path) not in keep:
                 shutil.rmtree(path, ignore_errors=True)
         (self.folder / SECONDS).write_text(json.dumps(self.spent()), encoding="utf-8")
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """What stopped early is as finished as what went on to the end."""
+        if state.global_step < self.total:
+            self.progress(self.total, self.total)
 
     def spent(self) -> float:
         """Seconds since the first start, without what lay between an interruption and the last checkpoint before it."""
@@ -266,7 +272,7 @@ class Fitter(Trainer):  # type: ignore[misc]
 
     def is_over(self, state: Mapping[str, Any]) -> bool:
         """Whether a training in this state was only left to be tidied up."""
-        done = int(state["global_step"]) >= self.watch.steps * self.recipe.epochs
+        done = int(state["global_step"]) >= self.watch.total
         return done or is_stale(evaluations_of(state), self.recipe.patience)
 
     def get_train_dataloader(self) -> DataLoader[Any]:

@@ -80,6 +80,6 @@ def padded(rows: Sequence[Sequence[int]], pad: int) -> dict[str, torch.Tensor]:
     ids = torch.full((len(rows), longest), pad)
     mask = torch.zeros_like(ids)
     for number, row in enumerate(rows):
-        ids[number, : len(row)] = torch.tensor(row)
+        ids[number, : len(row)] = torch.as_tensor(row)
         mask[number, : len(row)] = 1
     return {"input_ids": ids, "attention_mask": mask}

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import importlib.util
-import random
 from pathlib import Path
 
 import pytest
@@ -18,62 +16,20 @@ from fairbench.models.model import ModelCard, ModelOptions
 from fairbench.probes import sensitivity
 from fairbench.probes.status import by_group
 from fairbench.records import Labelled
-from fairbench.training import TrainingData
 
-SPEC = importlib.util.spec_from_file_location("tiny", Path(__file__).parents[1] / "models" / "tiny.py")
-tiny = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(tiny)
-
-FEMALE, MALE, NONE = ("she", "Emily", "The nurse"), ("he", "Greg", "The doctor"), ("it", "poetry", "The umbrella")
-GOOD, BAD = ("beautiful", "wooden"), ("tired", "late")
-QUICK = {"learning_rate": 1e-2, "train_batch_size": 8, "epochs": 8, "patience": 0, "warmup": 0.2}
-
-
-def texts(n: int, seed: int, follows_gender: bool = False) -> list[Labelled]:
-    """Sentences about somebody who is something; the class is what they are, or follows their gender."""
-    rng = random.Random(seed)
-    found = []
-    for number in range(n):
-        who, group = rng.choice(((FEMALE, "gender:female"), (MALE, "gender:male")))
-        label = int(group == "gender:male") if follows_gender else rng.randrange(2)
-        said = rng.choice((GOOD, BAD)[rng.randrange(2) if follows_gender else label])
-        text = f"{rng.choice(who)} was {said} and {rng.choice(NONE)} was near the river {seed} {number}."
-        found.append(Labelled(id=f"{seed}-{number}", text=text, label=label, groups=(group,)))
-    return found
-
-
-def data(train: list[Labelled], validation: list[Labelled], name: str = "toy") -> TrainingData:
-    sha256 = hashlib.sha256(repr((train, validation)).encode()).hexdigest()
-    return TrainingData(name=name, labels=("kind", "rotten"), train=tuple(train), validation=tuple(validation), sha256=sha256)
-
-
-def toy(follows_gender: bool = False, name: str = "toy") -> TrainingData:
-    return data(texts(96, 0, follows_gender), texts(32, 1, follows_gender), name)
-
-
-class Room:
-    """A room with these training data."""
-
-    def __init__(self, folder: Path, *given: TrainingData) -> None:
-        self.classifiers = folder / "classifiers"
-        self.given = {one.name: one for one in given}
-        self.told: list[str] = []
-
-    def progress(self, what: str, done: int, total: int) -> None:
-        if what not in self.told:
-            self.told.append(what)
-
-    def training_data(self, name: str) -> TrainingData:
-        return self.given[name]
+SPEC = importlib.util.spec_from_file_location("gendered", Path(__file__).parent / "gendered.py")
+gendered = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(gendered)
+data, texts, toy, Room, QUICK = gendered.data, gendered.texts, gendered.toy, gendered.Room, gendered.QUICK
 
 
 @pytest.fixture(scope="module")
-def bert(tmp_path_factory: pytest.TempPathFactory) -> ModelCard:
-    return inspect_model(str(tiny.bert(tmp_path_factory.mktemp("bert"))), ModelOptions(device="cpu"))
+def card() -> ModelCard:
+    return gendered.planted()
 
 
 def options(card: ModelCard, **requested: object) -> dict[str, object]:
-    return sensitivity.resolve(card, "Labelled", {"labels": ("kind", "rotten"), "train_on": "toy", **QUICK, **requested})
+    return sensitivity.resolve(card, "Labelled", {"labels": gendered.LABELS, "train_on": "toy", **QUICK, **requested})
 
 
 def record(text: str, *groups: str, split: int = 0) -> Labelled:
@@ -128,78 +84,73 @@ def test_data_that_tell_no_groups_apart(train: list[Labelled], group_by: str, me
         by_group(data(train, validation), group_by)
 
 
-def test_what_the_data_lack_is_said_before_anything_is_trained(bert: ModelCard, tmp_path: Path):
+def test_what_the_data_lack_is_said_before_anything_is_trained(card: ModelCard, tmp_path: Path):
     room = Room(tmp_path, data([dataclasses.replace(r, groups=()) for r in texts(96, 0)], texts(32, 1)))
     with pytest.raises(FairbenchError, match="protected=model: toy has training texts that speak of exactly one group: none"):
-        sensitivity.prepare(bert, options(bert), room)
+        sensitivity.prepare(card, options(card), room)
     assert not room.classifiers.exists()
 
 
-@pytest.mark.parametrize("build", ["bert", "gpt2"])
-def test_it_shares_the_word_embeddings_and_learns_who(build: str, tmp_path: Path):
-    card = inspect_model(str(getattr(tiny, build)(tmp_path / build)), ModelOptions(device="cpu"))
-    room = Room(tmp_path, toy())
-    chosen = options(card)
-    prepared = sensitivity.prepare(card, chosen, room)
+@pytest.fixture(scope="module")
+def trained(card: ModelCard, tmp_path_factory: pytest.TempPathFactory):
+    """A room, what was prepared in it, and the classifier with its protected-status model."""
+    room = Room(tmp_path_factory.mktemp("room"), toy())
+    prepared = sensitivity.prepare(card, options(card), room)
     assert not room.classifiers.exists(), "nothing is trained before it is loaded"
-    model = prepared.load()
-    status = model.status
-    first, second = (one.network.get_input_embeddings().weight for one in (model, status))
-    assert torch.equal(first, second)
-    before = next(p for name, p in model.network.named_parameters() if "attention" in name or "attn" in name)
-    after = dict(status.network.named_parameters())[next(n for n, p in model.network.named_parameters() if p is before)]
-    assert not torch.equal(before, after), "the layers above the embeddings learn"
+    return room, prepared, prepared.load()
+
+
+def test_it_shares_the_word_embeddings_and_learns_who(trained):
+    room, prepared, model = trained
+    status, about = model.status, prepared.about()
+    first, second = (dict(one.network.named_parameters()) for one in (model, status))
+    same = {name for name in first if first[name].shape == second[name].shape and torch.equal(first[name], second[name])}
+    assert same == {"bert.embeddings.word_embeddings.weight"}
     assert status.head.labels == ("gender:female", "gender:male")
-    about = prepared.about()
-    assert about["protected"]["best"]["accuracy"] > 0.9 and about["protected"]["recipe"]["freeze_embeddings"] is True
-    assert about["recipe"]["freeze_embeddings"] is False and about["protected"]["base"]["weights"] == model.card.weights_sha256
+    assert about["protected"]["by"] == "model" and about["protected"]["best"]["accuracy"] > 0.95
+    assert about["recipe"]["freeze_embeddings"] is False and about["protected"]["recipe"]["freeze_embeddings"] is True
+    assert about["protected"]["base"]["weights"] == model.card.weights_sha256, "it starts from the classifier"
     assert room.told == ["fine-tuning toy", "fine-tuning toy, the groups of all notions"]
-    assert prepared.seen(texts(96, 0)[5].text) and prepared.seen(texts(32, 1)[5].text) and not prepared.seen("she")
+    assert prepared.seen(texts(400, 0)[5].text) and not prepared.seen("She was tired.")
     assert sensitivity.sanity(model) is None
-    answers = sensitivity.answer(model, texts(10, 2), chosen, Batching())
-    for one in answers:
-        told = sum(
-            w
-            for piece, w in zip(one["token_text"], one["token_weight"], strict=True)
-            if piece.strip(" .") in "heshEmilyGregnursedoctorThe"
-        )
-        assert told > 0.3, "weight lies where gender is told"
-    folders = sorted(path.name for path in room.classifiers.iterdir())
-    sensitivity.prepare(card, chosen, room).load()
-    assert sorted(path.name for path in room.classifiers.iterdir()) == folders and len(folders) == 2
 
 
-def test_the_identity_says_what_the_weights_come_from(bert: ModelCard, tmp_path: Path):
-    room = Room(tmp_path, toy(), toy(follows_gender=True, name="other"))
+def test_weight_lies_where_gender_is_told(card: ModelCard, trained):
+    answers = sensitivity.answer(trained[2], texts(30, 2), options(card), Batching())
+    told = {word.lower() for words in (*gendered.NAMES.values(), *gendered.NOUNS.values(), ("he", "she")) for word in words}
 
-    def identity(**requested: object) -> str:
-        return repr(sensitivity.prepare(bert, options(bert, **requested), room).identity)
+    def share(answer: dict[str, object], what: str) -> float:
+        pieces = zip(answer["token_text"], answer[what] if what else [1 / answer["tokens"]] * answer["tokens"], strict=True)
+        return sum(number for piece, number in pieces if piece.lower() in told)
 
-    found = [
-        identity(), identity(protected_on="other"), identity(protected="uniform"), identity(protected="words", words="gender"),
-        identity(protected="words", words="race"), identity(group_by="gender"),
-    ]  # fmt: skip
-    assert len(set(found)) == len(found) and identity() == found[0]
+    assert sum(share(answer, "token_weight") for answer in answers) > 1.4 * sum(share(answer, "") for answer in answers)
 
 
-def test_a_ready_classifier_gets_a_status_model_of_its_own(bert: ModelCard, tmp_path: Path):
-    room = Room(tmp_path, toy())
-    plain = {"protected": "uniform"}
-    trained = sensitivity.prepare(bert, options(bert, **plain), room).load()
-    card = inspect_model(trained.card.folder, ModelOptions(device="cpu"))
-    requested = {"labels": ("kind", "rotten"), "task": "toy", "train_on": "toy", "named": tuple(QUICK), **QUICK}
+def test_what_was_trained_is_used_again(card: ModelCard, trained):
+    room, _, model = trained
+    before = sorted(path.name for path in room.classifiers.iterdir())
+    again = sensitivity.prepare(card, options(card), room).load()
+    assert sorted(path.name for path in room.classifiers.iterdir()) == before and len(before) == 2
+    assert again.status.card.weights_sha256 == model.status.card.weights_sha256
+    plain = sensitivity.prepare(card, options(card, protected="uniform"), room).load()
+    assert plain.status is None and plain.card.weights_sha256 == model.card.weights_sha256
+
+
+def test_a_ready_classifier_gets_a_status_model_of_its_own(trained):
+    room, _, model = trained
+    card = inspect_model(model.card.folder, ModelOptions(device="cpu"))
+    requested = {"labels": gendered.LABELS, "task": "toy", "train_on": "toy", "named": tuple(QUICK), **QUICK}
     chosen = sensitivity.resolve(card, "Labelled", requested)
-    assert chosen["train_on"] is None and chosen["protected_on"] == "toy" and chosen["epochs"] == 8
-    model = sensitivity.prepare(card, chosen, room).load()
-    assert model.card.weights_sha256 == trained.card.weights_sha256
-    assert torch.equal(model.network.get_input_embeddings().weight, model.status.network.get_input_embeddings().weight)
+    assert chosen["train_on"] is None and chosen["protected_on"] == "toy" and chosen["epochs"] == 4
     prepared = sensitivity.prepare(card, chosen, room)
-    assert prepared.seen(texts(96, 0)[5].text), "the status model has seen it"
+    assert prepared.seen(texts(400, 0)[5].text), "the status model has seen it"
+    found = prepared.load()
+    assert found.card.weights_sha256 == model.card.weights_sha256
+    assert found.status.card.weights_sha256 == model.status.card.weights_sha256, "trained before, on the same texts"
 
 
-def test_other_embeddings_are_refused(bert: ModelCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    room = Room(tmp_path, toy())
-    prepared = sensitivity.prepare(bert, options(bert, epochs=1), room)
+def test_other_embeddings_are_refused(card: ModelCard, trained, monkeypatch: pytest.MonkeyPatch):
+    prepared = sensitivity.prepare(card, options(card), trained[0])
     real = sensitivity.status_model
 
     def moved(*args: object) -> object:
@@ -217,11 +168,36 @@ def test_other_embeddings_are_refused(bert: ModelCard, tmp_path: Path, monkeypat
         prepared.load()
 
 
-def test_a_status_model_that_learnt_nothing_is_flagged(bert: ModelCard, tmp_path: Path):
-    rng = random.Random(0)
-    train, held = texts(96, 0), texts(32, 1)
-    shuffled = [dataclasses.replace(r, groups=(rng.choice(("gender:female", "gender:male")),)) for r in train]
-    room = Room(tmp_path, data(shuffled, held))
-    chosen = options(bert, learning_rate=1e-7, epochs=1)
-    model = sensitivity.prepare(bert, chosen, room).load()
-    assert "The protected-status model, by which tokens are weighed: The classifier learnt nothing" in sensitivity.sanity(model)
+def test_the_identity_says_what_the_weights_come_from(card: ModelCard, tmp_path: Path):
+    room = Room(tmp_path, toy(), toy(1.0, name="other"))
+
+    def identity(**requested: object) -> str:
+        return repr(sensitivity.prepare(card, options(card, **requested), room).identity)
+
+    found = [
+        identity(), identity(protected_on="other"), identity(protected="uniform"), identity(protected="words", words="gender"),
+        identity(protected="words", words="race"), identity(group_by="gender"),
+    ]  # fmt: skip
+    assert len(set(found)) == len(found) and identity() == found[0]
+
+
+def test_a_status_model_that_learnt_nothing_is_flagged(trained):
+    model = trained[2]
+    about = {**model.status.about, "best": {**model.status.about["best"], "macro_f1": model.status.about["floor"]}}
+    flat = dataclasses.replace(model, status=dataclasses.replace(model.status, about=about))
+    assert "The protected-status model, by which tokens are weighed: The classifier learnt nothing" in sensitivity.sanity(flat)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("requested", [{}, {"protected": "words", "words": "gender"}], ids=["model", "words"])
+def test_the_ratio_rises_where_labels_depend_on_gender(card: ModelCard, tmp_path: Path, requested: dict[str, str]):
+    """Of two classifiers the one learns tools, the other who it is about; they are asked about the same texts."""
+    ratios = []
+    for dial in (0.0, 1.0):
+        room = Room(tmp_path / str(dial), toy(dial))
+        chosen = options(card, **requested)
+        model = sensitivity.prepare(card, chosen, room).load()
+        assert model.about["best"]["accuracy"] > 0.8
+        answers = sensitivity.answer(model, texts(60, 2), chosen, Batching())
+        ratios.append(sum(a["sensitivity"] for a in answers) / sum(a["sensitivity_uniform"] for a in answers))
+    assert ratios[1] > 1.2 * ratios[0] and ratios[1] > 1

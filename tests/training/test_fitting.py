@@ -182,11 +182,13 @@ def test_training_stops_where_it_no_longer_gets_better(tmp_path):
     random.Random(1).shuffle(shuffled)
     mixed = [toys.Labelled(id=r.id, text=r.text, label=data.train[i].label) for r, i in zip(data.train, shuffled, strict=True)]
     card = toys.model(tmp_path, "gpt2")
-    folder = train(card, toys.with_train(data, mixed), toys.recipe(card, epochs=40, patience=2), toys.Room(tmp_path))
+    room = toys.Room(tmp_path)
+    folder = train(card, toys.with_train(data, mixed), toys.recipe(card, epochs=40, patience=2), room)
     found = about(folder)
     assert len(found["evaluations"]) < 40
     assert is_stale(found["evaluations"], 2) and not is_stale(found["evaluations"][:-1], 2)
     assert found["steps"] == found["evaluations"][-1]["step"]
+    assert room.told[-1][1:] == (320, 320), "a bar that waits for more would never end"
 
 
 def test_balanced_classes_weigh_the_same(tmp_path):
