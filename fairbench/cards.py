@@ -12,6 +12,7 @@ from fairbench.plan import PROBE_FLAGS
 from fairbench.records import FORMS
 from fairbench.registry import Probe
 from fairbench.scores import MetricInfo, TaskInfo
+from fairbench.training.classifier import OF_TASK
 
 Fields = list[tuple[str, Any]]
 
@@ -148,7 +149,8 @@ def _asks(info: MetricInfo, probe: Probe) -> list[str]:
     """How the model is asked, and what may be said about that."""
     about = (inspect.getdoc(probe) or "").split("\n\n")[0].replace("\n", " ")
     given = [f"unless you say otherwise, {option} {value}" for option, value in info.probe_options.items()]
-    flags = [f"--{name.replace('_', '-')}" if name in PROBE_FLAGS else f"--probe-options {name}=..." for name in probe.OPTIONS]
+    own = [name for name in probe.OPTIONS if name not in OF_TASK]
+    flags = [f"--{name.replace('_', '-')}" if name in PROBE_FLAGS else f"--probe-options {name}=..." for name in own]
     return [f"the {info.probe} probe: {about}", *given, f"how: {', '.join(flags)}"]
 
 

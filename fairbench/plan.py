@@ -16,6 +16,7 @@ from fairbench.models.batching import Batching
 from fairbench.models.loading import inspect_model
 from fairbench.models.model import ModelCard, ModelOptions
 from fairbench.registry import BY_NAME_ONLY, Registry, Task, suites
+from fairbench.training.classifier import OF_TASK
 
 PROBE_FLAGS = ("pooling", "layer", "scorer", "train_on", "train_seed")
 """Options of probes that have a flag of their own on the command line; the others are given by --probe-options."""
@@ -229,7 +230,7 @@ def _refuse_idle_metric_options(asks: Iterable[Ask], options: ScoreOptions) -> N
 
 def _refuse_idle_options(registry: Registry, asks: Iterable[Ask], given: Mapping[str, Any]) -> None:
     """A probe option that no probe of the plan has would be dropped in silence; it is refused instead."""
-    owned = {option for ask in asks for option in registry.probe(ask.probe).OPTIONS}
+    owned = {option for ask in asks for option in registry.probe(ask.probe).OPTIONS} - {*OF_TASK}
     idle = [name for name, value in given.items() if value is not None and name not in owned]
     if idle:
         name, value = idle[0], given[idle[0]]

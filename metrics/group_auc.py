@@ -52,7 +52,9 @@ SUBGROUP = MetricInfo(
     high=1.0,
     direction=DIRECTION,
     construct="Whether a classifier tells the classes apart among texts that speak of a group, for all groups.",
-    formula=f"AUC_g = P(score of a positive > score of a negative), ties half, both of g. {_MEAN}",
+    formula=(
+        f"AUC_g = P(score of a positive > score of a negative), ties half, both of g; other records enter the floor and its p. {_MEAN}"
+    ),
     cite="Borkan, Dixon, Sorensen, Thain, Vasserman 2019, WWW companion; background hatexplain: Mathew et al. 2021, AAAI",
     by_group=False,
     by_notion=True,

@@ -24,8 +24,8 @@ DIALS = {
 OCCUPATIONS = ("nurse", "teacher", "pilot", "farmer")
 MANNERS = ("kind", "rude")
 SHA256 = {
-    "bios": "cd63f0e33ebead4200057d6dee8ea59d5a495b88ff807647b21138cb74b720b3",
-    "comments": "20ca8ad369eb02997a0c811edf1cf8febba5f4d806d0606e0e1620808646b64b",
+    "bios": "07c441aaa271d43525734c5440be0527b183f2412de30fa7d5a00361e22b4b61",
+    "comments": "46c38b3aa4f6d4aedadef45e160edc16b60e92c49f63075afac076fc18a29db7",
 }
 """Of each shipped file; `fairbench planted build` writes the same bytes."""
 

@@ -50,7 +50,7 @@ IDEAL = 1.0
 
 DIRECTION = "larger = positives and negatives are told apart better"
 
-WITHOUT_GROUP = "names no group, so it is in no background"
+WITHOUT_GROUP = "speaks of no group"
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,10 @@ class AucScore:
         return [None if some else WITHOUT_GROUP for some in groups.of_row.sum(axis=1).tolist()]
 
     def evidence(self, answers: pd.DataFrame, options: Mapping[str, Any], how: MeasureOptions) -> Evidence:
-        """Each group's AUCs with intervals; the floor and its p by permuting the groups within the gold class."""
+        """Each group's AUCs with intervals; the floor and its p by permuting the groups within the gold class.
+
+        All records of the background are permuted, so that groups are compared with what any text of the same class would give.
+        """
         chosen = AucOptions(**options)
         try:
             table = compared(answers, chosen)

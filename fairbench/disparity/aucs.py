@@ -97,8 +97,8 @@ def roc_auc(scores: Floats, positive: Flags, weights: Floats) -> Floats:
     """
     ranked = ranking(scores, positive)
     found = np.empty(len(weights))
-    for block in _blocks(weights):
-        p, n = _side(weights[block], ranked.rows_p), _side(weights[block], ranked.rows_n)
+    for block, drawn in _blocks(weights):
+        p, n = _side(drawn, ranked.rows_p), _side(drawn, ranked.rows_n)
         found[block] = _share((p.weights * _below(n, ranked.p_among_n)).sum(axis=1), p.total, n.total)
     return found
 
@@ -117,11 +117,11 @@ def group_aucs(ranked: Ranking, of_row: Flags, weights: Floats, kinds: tuple[str
     """
     groups = [_group(ranked, of_row[:, g]) for g in range(of_row.shape[1])]
     found = np.empty((len(weights), len(kinds), len(groups)))
-    for block in _blocks(weights):
-        whole_p = _side(weights[block], ranked.rows_p) if "bpsn" in kinds else None
-        whole_n = _side(weights[block], ranked.rows_n) if "bnsp" in kinds else None
+    for block, drawn in _blocks(weights):
+        whole_p = _side(drawn, ranked.rows_p) if "bpsn" in kinds else None
+        whole_n = _side(drawn, ranked.rows_n) if "bnsp" in kinds else None
         for g, group in enumerate(groups):
-            p, n = _side(weights[block], group.rows_p), _side(weights[block], group.rows_n)
+            p, n = _side(drawn, group.rows_p), _side(drawn, group.rows_n)
             own = (p.weights * _below(n, group.p_among_own)).sum(axis=1)
             for k, kind in enumerate(kinds):
                 if kind == "bpsn" and whole_p is not None:
@@ -241,10 +241,11 @@ def _some(places: Places, which: Indices) -> Places:
     return Places(low, low if places.high is places.low else places.high[which])
 
 
-def _blocks(weights: Floats) -> Iterator[slice]:
-    """A few draws at a time."""
+def _blocks(weights: Floats) -> Iterator[tuple[slice, Floats]]:
+    """A few draws at a time, copied: out of a cache their rows are picked in any order in half the time."""
     size = max(1, BLOCK_BYTES // (8 * max(1, weights.shape[1])))
-    return (slice(start, start + size) for start in range(0, len(weights), size))
+    for start in range(0, len(weights), size):
+        yield slice(start, start + size), weights[start : start + size].copy()
 
 
 def _side(weights: Floats, rows: Indices) -> _Side:

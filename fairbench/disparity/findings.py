@@ -147,7 +147,7 @@ def chance(
     if isinstance(moved, str):
         return None, None, [f"No p and no floor: {moved}."]
     seen = contrasts.values(rates.at(np.ones((1, len(of_row)))))
-    permuted = contrasts.values(np.array([rates.permuted(index) for index in moved]))
+    permuted = contrasts.values(rates.permuted(moved))
     what = moved.what if blocks is None else f"{moved.what}, within gold classes"
     p, floor = against_chance(float(seen[0]), permuted, card.ideal, what)
     return p, floor, [] if p else ["No p and no floor: no permutation of the groups gives a value."]

@@ -6,9 +6,10 @@ first summed over the records of one cell, that is, of one pattern and case: the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from fairbench.decisions import class_names, labels, predictions
 from fairbench.disparity.permutation import row_codes
-from fairbench.stats import Floats, Indices
+from fairbench.stats import CHUNK_BYTES, Floats, Indices
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,12 +70,15 @@ class Rates:
         sums = np.add.reduceat(weights[:, order], starts, axis=1) if len(starts) else np.zeros((len(weights), 0))
         return _share(sums @ self._of_cells(self.hit), sums @ self._of_cells(self.of))
 
-    def permuted(self, index: Indices) -> Floats:
-        """(f,) the rates where record i has the memberships of record index[i], (n,)."""
-        shape = len(self.member), len(self.of)
-        counts = np.bincount(self.pattern[index] * shape[1] + self.case, minlength=shape[0] * shape[1]).reshape(shape)
-        hits, total = (((counts @ what).T @ self.member).ravel() for what in (self.hit, self.of))
-        return _share(hits, total)
+    def permuted(self, indices: Iterable[Indices]) -> Floats:
+        """(b, f) the rates where record i has the memberships of record index[i], for each of b arrays `index`, (n,)."""
+        p, c, found = len(self.member), len(self.of), []
+        counts = (np.bincount(self.pattern[index] * c + self.case, minlength=p * c) for index in indices)
+        while some := list(islice(counts, max(1, CHUNK_BYTES // (8 * p * c)))):
+            table = np.array(some, dtype=float).reshape(-1, p, c)
+            hits, total = ((np.swapaxes(table @ what, 1, 2) @ self.member).reshape(len(some), -1) for what in (self.hit, self.of))
+            found.append(_share(hits, total))
+        return np.concatenate(found)
 
     def records(self, some: slice | Indices = slice(None)) -> Flags:
         """(n,) whether a record is one of those that some of the rates are of."""

@@ -28,10 +28,10 @@ DIALS = {"none": 0.0, "half": 0.5, "full": 1.0}
 PULL = 2.5
 """Words of evidence that a group outweighs at dial 1; at half the dial one, so that each dial flips labels that the last left."""
 
-AMOUNTS = ((2, 1), (3, 2), (3, 1), (4, 1))
+AMOUNTS = ((2, 1), (3, 1), (4, 1))
 """Words for the class and words for its rival: half of the texts are decided by one word, the others by two or three."""
 
-TEXTS = {"train": 896, "validation": 128, "test": 384}
+TEXTS = {"train": 864, "validation": 144, "test": 384}
 """Texts of a split: whole rounds through all classes, rivals, amounts and groups, so that each is equally frequent."""
 
 OCCUPATIONS: dict[str, tuple[str, ...]] = {

@@ -13,13 +13,14 @@ import numpy as np
 
 from fairbench.decisions import decide
 from fairbench.errors import FairbenchError
-from fairbench.models.batching import Batching, forget_lengths, pads_well
+from fairbench.models.batching import Batching, forget_lengths
 from fairbench.models.heads import known_ids
 from fairbench.models.model import Model, ModelCard
 from fairbench.records import Labelled, Record
 from fairbench.training import Prepared, Room
 from fairbench.training import classifier as room_of
 from fairbench.training.classifier import Classifier, classifier_options, learnt_nothing, refuse_unknown, unfit
+from fairbench.training.padding import mixes_lengths
 from fairbench.training.texts import code, padded
 
 if TYPE_CHECKING:
@@ -99,9 +100,10 @@ def sanity(model: Model) -> str | None:
 
 def engine(model: Model) -> dict[str, str]:
     """Whether texts of different lengths went together (`rows`); for the result, not for the hash."""
-    if cast("Classifier", model).pad is None:
+    pad = cast("Classifier", model).pad
+    if pad is None:
         return {"rows": "one at a time"}
-    return {"rows": "plain" if pads_well(model) else "equal lengths"}
+    return {"rows": "plain" if mixes_lengths(model, pad) else "equal lengths"}
 
 
 def notes(card: ModelCard, options: Mapping[str, Any]) -> tuple[str, ...]:
@@ -134,7 +136,7 @@ def _logits(model: Classifier, rows: Sequence[Sequence[int]], batching: Batching
         return
     if model.pad is None:
         batching = Batching(rows=1)
-    for batch in batching.cut([len(row) for row in rows], model.device.type, equal=not pads_well(model)):
+    for batch in batching.cut([len(row) for row in rows], model.device.type, equal=not mixes_lengths(model, model.pad)):
         given = padded([rows[i] for i in batch], model.pad or 0)
         with torch.inference_mode():
             forget_lengths(model.network)

@@ -147,7 +147,7 @@ def classifier(card: ModelCard, options: Mapping[str, Any], room: Room) -> Prepa
     return Prepared(
         identity={"training": TRAINING_VERSION, "data": data.sha256, "recipe": recipe.as_dict(), "head": head.as_dict()},
         load=loaded,
-        about=lambda: {**_read(folder), "mapping": head.as_dict()},
+        about=lambda: {name: value for name, value in _read(folder).items() if name != "recipe"},  # the identity has it
         seen=texts.__contains__,
     )
 
@@ -275,6 +275,7 @@ def _said(fitted: Fitted) -> dict[str, Any]:
         "best": dict(fitted.evaluations[fitted.best]),
         "learnt": fitted.learnt,
         "parameters": fitted.parameters,
+        "padding": fitted.side,
         "seconds": fitted.seconds,
     }
 
@@ -323,7 +324,6 @@ def _ready(card: ModelCard, options: Mapping[str, Any]) -> Prepared:
     return Prepared(
         identity={"ready": card.architecture, "head": head.as_dict(), "max_length": options["max_length"]},
         load=functools.partial(_classifier, card, None, head, options["max_length"]),
-        about=lambda: {"ready": card.architecture, "mapping": head.as_dict()},
     )
 
 

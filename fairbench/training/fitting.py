@@ -47,6 +47,7 @@ class Fitted:
         epochs: passes that were made, the last one perhaps not whole.
         seconds: time that it took, over all interruptions.
         learnt, parameters: how many numbers learnt, and how many the network has.
+        side: where texts were filled up.
     """
 
     checkpoint: Path
@@ -57,6 +58,7 @@ class Fitted:
     seconds: float
     learnt: int
     parameters: int
+    side: str
 
 
 def fit(
@@ -108,6 +110,7 @@ def fit(
         seconds=trainer.watch.spent(),
         learnt=sum(p.numel() for p in made.network.parameters() if p.requires_grad),
         parameters=sum(p.numel() for p in made.network.parameters()),
+        side=made.side,
     )
     del made, trainer
     if chosen.type == "cuda":
@@ -254,7 +257,7 @@ class Fitter(Trainer):  # type: ignore[misc]
         device: torch.device,
         progress: Callable[[int, int], None],
     ) -> None:
-        self.recipe, self.pad = recipe, made.pad
+        self.recipe, self.pad, self.side = recipe, made.pad, made.side
         self.watch = Watch(recipe, -(-len(train) // recipe.batch_size), folder, progress)
         weights = class_weights([row["labels"] for row in train], made.network.config.num_labels or 0)
         self.weights = torch.tensor(weights, dtype=torch.float32, device=device) if recipe.class_weights == "balanced" else None
@@ -286,7 +289,7 @@ class Fitter(Trainer):  # type: ignore[misc]
 
     def together(self, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
         """Rows as one batch."""
-        batch = padded([row["input_ids"] for row in rows], self.pad)
+        batch = padded([row["input_ids"] for row in rows], self.pad, self.side)
         return {**batch, "labels": torch.tensor([row["labels"] for row in rows])}
 
     def loss(self, outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from fairbench.errors import FairbenchError
 from fairbench.models import checkpoint
 from fairbench.models.loading import quiet, refuse_random_weights
-from fairbench.models.model import ModelCard
+from fairbench.models.model import Model, ModelCard
+from fairbench.training.padding import Side, side_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -28,11 +29,13 @@ class Untrained:
     Attributes:
         learns: names of the parameters that learn; the others' gradients are switched off.
         pad: the id that texts are filled up with.
+        side: where.
     """
 
     network: PreTrainedModel
     learns: tuple[str, ...]
     pad: int
+    side: Side
 
 
 def is_ready(card: ModelCard) -> bool:
@@ -83,7 +86,8 @@ def new_network(card: ModelCard, tokenizer: Any, labels: Sequence[str], recipe: 
         drawn = _take_over_body(card, network)
     body = {id(parameter) for name, parameter in network.base_model.named_parameters() if name not in drawn}
     learns = _choose_learners(network, body, recipe)
-    return Untrained(network, learns, pad)
+    side = side_of(Model(card=card, network=network.eval(), tokenizer=tokenizer, device=network.device), pad)
+    return Untrained(network, learns, pad, side)
 
 
 def _take_over_body(card: ModelCard, network: Any) -> set[str]:

@@ -72,14 +72,15 @@ def kept(special: Sequence[bool | int], limit: int) -> list[int]:
     return [*range(last - extra), *range(last, len(special))]
 
 
-def padded(rows: Sequence[Sequence[int]], pad: int) -> dict[str, torch.Tensor]:
-    """Rows of ids as one batch: `input_ids` and `attention_mask`, both (rows, longest), filled up at the right."""
+def padded(rows: Sequence[Sequence[int]], pad: int, side: str = "right") -> dict[str, torch.Tensor]:
+    """Rows of ids as one batch: `input_ids` and `attention_mask`, both (rows, longest), filled up with `pad` at a side."""
     import torch
 
     longest = max(len(row) for row in rows)
     ids = torch.full((len(rows), longest), pad)
     mask = torch.zeros_like(ids)
     for number, row in enumerate(rows):
-        ids[number, : len(row)] = torch.as_tensor(row)
-        mask[number, : len(row)] = 1
+        start = longest - len(row) if side == "left" else 0
+        ids[number, start : start + len(row)] = torch.as_tensor(row)
+        mask[number, start : start + len(row)] = 1
     return {"input_ids": ids, "attention_mask": mask}

@@ -7,7 +7,7 @@ import sys
 
 import torch
 
-from tests.bench import association, causal, command, masked, memory
+from tests.bench import association, causal, command, masked, memory, sensitivity
 
 ROW = "{:<58} {:>9} {:>9} {:>7} {:>7} {:>9}  {}"
 
@@ -19,7 +19,9 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=5, help="turns of each comparison")
     parser.add_argument("--batch", type=int, default=32, help="the peer's batch size; ours is this x mean length in tokens")
     parser.add_argument("--limit", type=int, default=1508, help="pairs for the whole command")
-    parser.add_argument("--only", choices=["causal", "masked", "memory", "command", "association"], help="one part")
+    parser.add_argument(
+        "--only", choices=["causal", "masked", "memory", "command", "association", "sensitivity"], help="one part"
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
     good = True
@@ -41,6 +43,8 @@ def main() -> int:
         print(f"peak memory: 128 pairs {once:.0f} MiB, 512 pairs {four:.0f} MiB (ratio {four / once:.3f}, asked: at most 1.05)")
     if options.only in (None, "association"):
         good &= show_association(association.compare(options.repeats))
+    if options.only in (None, "sensitivity"):
+        good &= show_sensitivity(sensitivity.compare(options.repeats))
     return 0 if good else 1
 
 
@@ -59,6 +63,23 @@ def show_association(found: dict[str, float]) -> bool:
         f"{'ok' if fast[1] else 'ABOVE'}"
     )
     return all(fast) and agree
+
+
+def show_sensitivity(found: dict[str, float]) -> bool:
+    """One line: milliseconds a text, and the ratios to plain loops and to forward passes."""
+    asked = sensitivity.ASKED
+    good = found["frozen_ratio"] >= asked["frozen"] and found["plain_ratio"] >= asked["plain"]
+    good &= found["forward_ratio"] <= asked["forward"] and found["difference"] <= 1e-4
+    print(
+        f"prediction sensitivity, {sensitivity.LAYERS} x {sensitivity.WIDTH}, {sensitivity.CLASSES} classes, "
+        f"{sensitivity.TOKENS} tokens, {sensitivity.TEXTS} texts: {found['ours']:.0f} ms a text; forward and backward a class "
+        f"{found['frozen_ratio']:.2f} x that (asked: {asked['frozen']}), the same at batch 1 with gradients of all weights "
+        f"{found['plain_ratio']:.2f} x ({sensitivity.TEXTS_PLAIN} text; asked: {asked['plain']}); it is "
+        f"{found['forward_ratio']:.2f} x as many forward passes as classes (asked: at most {asked['forward']}), relative "
+        f"difference {found['difference']:.0e} {'ok' if good else 'MISSED'}",
+        flush=True,
+    )
+    return good
 
 
 def show(name: str, found: dict[str, float], asked: float) -> bool:

@@ -26,7 +26,7 @@ class ByRow(dict[int, Any]):
 
 def throughout(value: Any) -> ByRow:
     """One cell for all rows."""
-    return ByRow({number: value for number in range(1, N + 1)})
+    return ByRow(dict.fromkeys(range(1, N + 1), value))
 
 
 CARDS = {

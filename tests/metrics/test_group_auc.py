@@ -93,7 +93,7 @@ def test_the_background_of_hatexplain_leaves_texts_without_group_out_and_counts_
     options = {"group_by": "all", "background": "hatexplain"}
     score = fairbench.measure("bpsn_auc", table, metric_options=options, draws=100)
     assert without > 10
-    assert score.left_out == {"names no group, so it is in no background": without}
+    assert score.left_out == {"speaks of no group": without}
     assert (score.n, score.n_total) == (300 - without, 300)
     part = table[[bool(names) for names in table["groups"]]]
     alone = fairbench.measure("bpsn_auc", part, metric_options={"group_by": "all"}, draws=100)

@@ -1,4 +1,4 @@
-"""Every disparity of rates against fairlearn and scikit-learn, on 200 random tables with skew, missing groups and weights."""
+"""Every disparity of rates against fairlearn and scikit-learn, on random tables with skew, missing groups and weights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from fairbench.errors import Undefined
 from fairbench.registry import Registry
 
 REGISTRY = Registry()
-TABLES = range(200)
+MANY = 200
+tables = pytest.mark.parametrize("tables", [range(8), pytest.param(range(MANY), marks=pytest.mark.slow)], ids=len)
+"""A few tables in every run; on all of them, each kind of table must have been met."""
+
 CLOSE = {"rel": 1e-12, "abs": 1e-12}
 RATES = {
     "selection": (fairlearn.selection_rate, lambda label: label == label),
@@ -85,9 +88,10 @@ def ours(name: str, of: Case, **options: object) -> float:
         return math.nan
 
 
-def test_demographic_parity_is_fairlearns():
+@tables
+def test_demographic_parity_is_fairlearns(tables: range):
     seen: Counter[str] = Counter()
-    for of in map(case, TABLES):
+    for of in map(case, tables):
         difference, ratio = (ours(name, of) for name in ("demographic_parity_difference", "demographic_parity_ratio"))
         if len(of.rates) < 2:  # fairlearn: difference 0, ratio 1
             assert math.isnan(difference) and math.isnan(ratio)
@@ -99,13 +103,14 @@ def test_demographic_parity_is_fairlearns():
         else:  # 0/0, NaN in fairlearn too
             assert math.isnan(ratio) and math.isnan(fairlearn.demographic_parity_ratio(**of.grouped))
         seen["no positive" if math.isnan(ratio) else "ratio 0" if ratio == 0 else "ratio above 0"] += 1
-    assert seen["ratio above 0"] > 100 and min(seen[kind] for kind in ("one group", "no positive", "ratio 0")) > 0
+    assert len(tables) < MANY or (seen["ratio above 0"] > 100 and len(seen) == 4)
 
 
+@tables
 @pytest.mark.parametrize("rate", ["tpr", "fpr", "fnr"])
-def test_rate_gaps_are_made_of_fairlearns_rates(rate: str):
+def test_rate_gaps_are_made_of_fairlearns_rates(rate: str, tables: range):
     seen: Counter[str] = Counter()
-    for of in map(case, TABLES):
+    for of in map(case, tables):
         rates = of.defined(rate)
         values = {how: ours(f"{rate}_gap", of, aggregate=how) for how in ("gap", "std", "pairwise")}
         if len(rates) < 2:
@@ -116,9 +121,10 @@ def test_rate_gaps_are_made_of_fairlearns_rates(rate: str):
         wanted = {"gap": rates.max() - rates.min(), "std": rates.std(ddof=0), "pairwise": sum(pairs) / len(pairs)}
         assert values == pytest.approx(wanted, **CLOSE)
         seen["all groups" if len(rates) == len(of.rates) else "a group left out"] += 1
-    assert seen["all groups"] > 100 and min(seen["undefined"], seen["a group left out"]) > 0
+    assert len(tables) < MANY or (seen["all groups"] > 100 and len(seen) == 3)
 
 
+@tables
 @pytest.mark.parametrize(
     ("name", "function"),
     [
@@ -127,9 +133,9 @@ def test_rate_gaps_are_made_of_fairlearns_rates(rate: str):
         ("fnr_gap", fairlearn.false_negative_rate_difference),
     ],
 )
-def test_where_every_group_has_the_class_the_gap_is_fairlearns_own_function(name: str, function):
+def test_where_every_group_has_the_class_the_gap_is_fairlearns_own_function(name: str, function, tables: range):
     rate, differ = name[:3], 0
-    for of in map(case, TABLES[::4]):
+    for of in map(case, tables[::4]):
         if len(of.defined(rate)) < 2:
             continue
         value, theirs = ours(name, of), function(**of.grouped)
@@ -138,13 +144,14 @@ def test_where_every_group_has_the_class_the_gap_is_fairlearns_own_function(name
         else:  # a rate of no record counts as 0 there
             assert theirs == pytest.approx(of.rates[rate].max() - of.rates[rate].min(), **CLOSE)
             differ += theirs > value
-    assert differ > 0 or rate == "fpr"
+    assert len(tables) < MANY or differ > 0 or rate == "fpr"
 
 
+@tables
 @pytest.mark.parametrize("how", ["worst_case", "mean"])
-def test_equalised_odds_is_fairlearns(how: str):
+def test_equalised_odds_is_fairlearns(how: str, tables: range):
     seen: Counter[str] = Counter()
-    for of in map(case, TABLES):
+    for of in map(case, tables):
         value, halves = ours("equalized_odds_difference", of, aggregate=how), [of.defined(rate) for rate in ("tpr", "fpr")]
         if min(map(len, halves)) < 2:
             assert math.isnan(value)
@@ -157,13 +164,14 @@ def test_equalised_odds_is_fairlearns(how: str):
             seen["fairlearn"] += 1
         else:
             seen["a group left out of one half"] += 1
-    assert seen["fairlearn"] > 100 and min(seen["undefined"], seen["a group left out of one half"]) > 0
+    assert len(tables) < MANY or (seen["fairlearn"] > 100 and len(seen) == 3)
 
 
+@tables
 @pytest.mark.parametrize(("name", "rate"), [("fped", "fpr"), ("fned", "fnr")])
-def test_error_equality_is_the_sum_of_fairlearns_distances_to_the_overall_rate(name: str, rate: str):
+def test_error_equality_is_the_sum_of_fairlearns_distances_to_the_overall_rate(name: str, rate: str, tables: range):
     seen: Counter[str] = Counter()
-    for of in map(case, TABLES):
+    for of in map(case, tables):
         value, rates = ours(name, of), of.defined(rate)
         if len(rates) < 2:
             assert math.isnan(value)
@@ -173,12 +181,13 @@ def test_error_equality_is_the_sum_of_fairlearns_distances_to_the_overall_rate(n
         overall = RATES[rate][0](y, predicted, sample_weight=of.weights)  # of all records, also those without a group
         assert value == pytest.approx((rates - overall).abs().sum(), **CLOSE)
         seen["some without a group" if of.answers.group.isna().any() else "all in groups"] += 1
-    assert len(seen) == 3
+    assert len(tables) < MANY or len(seen) == 3
 
 
-def test_rms_gap_is_that_of_scikit_learns_recalls():
+@tables
+def test_rms_gap_is_that_of_scikit_learns_recalls(tables: range):
     seen: Counter[str] = Counter()
-    for of in map(case, TABLES):
+    for of in map(case, tables):
         classes = sorted(set(of.answers.label))
         recalls = np.array(
             [
@@ -201,4 +210,4 @@ def test_rms_gap_is_that_of_scikit_learns_recalls():
             continue
         assert value == pytest.approx(math.sqrt(np.mean(np.square(gaps))), **CLOSE)
         seen["all classes" if len(gaps) == len(classes) else "a class left out"] += 1
-    assert seen["all classes"] > 50 and min(seen["undefined"], seen["a class left out"]) > 0
+    assert len(tables) < MANY or (seen["all classes"] > 50 and len(seen) == 3)

@@ -114,7 +114,7 @@ def test_a_causal_classifier_without_padding_is_asked_one_text_at_a_time(tmp_pat
 
 def test_networks_that_heed_padding_get_texts_of_one_length(tmp_path, monkeypatch):
     model, options = ready(tmp_path, "bert")
-    monkeypatch.setattr(classification, "pads_well", lambda model: False)
+    monkeypatch.setattr(classification, "mixes_lengths", lambda model, pad: False)
     seen = []
     real = type(model.network).forward
 
@@ -126,6 +126,24 @@ def test_networks_that_heed_padding_get_texts_of_one_length(tmp_path, monkeypatc
     classification.answer(model, records(), options, Batching(rows=8))
     assert len(seen) > 2 and all(bool(mask.all()) for mask in seen)
     assert classification.engine(model) == {"rows": "equal lengths"}
+
+
+def test_a_head_that_reads_the_last_place_is_trained_and_asked_without_reading_what_fills_up(tmp_path):
+    """XLNet's."""
+    tokenizer = toys.tiny.wordpiece()
+    config = transformers.XLNetConfig(vocab_size=len(tokenizer), d_model=24, n_layer=2, n_head=2, d_inner=32)
+    torch.manual_seed(0)
+    toys.tiny.save(tmp_path / "xlnet", transformers.XLNetLMHeadModel(config), tokenizer)
+    card = toys.model(tmp_path, "xlnet")
+    options = classification.resolve(card, "Labelled", {"train_on": "toy", "labels": KIND, **toys.QUICK})
+    model = classification.prepare(card, options, toys.Room(tmp_path, toys.data())).load()
+    held = toys.data().validation
+    asked = [*records(), *held]
+    alone, together = (classification.answer(model, asked, options, batching) for batching in (Batching(rows=1), Batching()))
+    np.testing.assert_allclose(probs(together), probs(alone), atol=1e-6)
+    assert model.about["padding"] == "left" and classification.engine(model) == {"rows": "equal lengths"}
+    right = [answer["prediction"] == r.label for answer, r in zip(together[len(TEXTS) :], held, strict=True)]
+    assert np.mean(right) == model.about["best"]["accuracy"] > 0.9
 
 
 def test_equal_texts_are_asked_once_and_every_record_has_its_answer(tmp_path, monkeypatch):
@@ -335,7 +353,7 @@ def test_a_file_with_labels_by_number_fits_a_task_of_two_classes(tmp_path, asked
     run = study.score(str(tmp_path / "llama"), moved)
     assert not run.failed, run.failed
     assert run.results[0].score.value > 80
-    assert run.results[0].probe["training"]["mapping"]["how"] == "labels by number"
+    assert run.results[0].probe["prepared"]["head"]["how"] == "labels by number"
 
 
 @pytest.mark.parametrize(
@@ -344,7 +362,7 @@ def test_a_file_with_labels_by_number_fits_a_task_of_two_classes(tmp_path, asked
         (lambda table: table.assign(label=1), "have the label '1'. Wanted at least two classes"),
         (lambda table: table.drop(columns="label"), "no column 'label'"),
         (lambda table: table.assign(label=table["label"].map({0: "a", 1: "b"})), "nothing says which belong together"),
-        (lambda table: table.assign(label=table["label"] - 1), "found the label -1"),
+        (lambda table: table.assign(label=table["label"] - 1), "wanted words, or whole numbers from 0"),
         (lambda table: table.assign(split="test"), "no training split"),
         (lambda table: table.assign(split="dev"), "found the split 'dev'"),
     ],
@@ -381,7 +399,8 @@ def test_a_ready_checkpoint_is_not_trained_although_the_task_suggests_it(tmp_pat
     toys.ready(tmp_path, "bert", KIND)
     run = study.score(str(tmp_path / "bert"), dataclasses.replace(asked, probe={}))
     assert not run.failed, run.failed
-    assert run.results[0].probe["training"]["ready"] == "BertForSequenceClassification"
+    assert run.results[0].probe["prepared"]["ready"] == "BertForSequenceClassification"
+    assert "training" not in run.results[0].probe
     assert not (run.folder / "classifiers").exists() and run.results[0].score.n == 30
     named = study.score(str(tmp_path / "bert"), dataclasses.replace(asked, probe={"train_on": "toy", "epochs": "1"}))
     assert "best" in named.results[0].probe["training"] and named.results[0].probe["training"]["epochs"] == 1.0

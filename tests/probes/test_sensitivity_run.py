@@ -26,7 +26,8 @@ TASK = """
 from fairbench.records import Labelled
 from fairbench.scores import Source, TaskInfo
 INFO = TaskInfo(
-    title="Toy", form="Labelled", sources=(Source(format="csv", columns=("text", "label", "gender", "split"), files={"toy.csv": ""}),),
+    title="Toy", form="Labelled",
+    sources=(Source(format="csv", columns=("text", "label", "gender", "split"), files={"toy.csv": ""}),),
     licence="none", cite="none", language="en", groups=("gender:female", "gender:male"),
     metrics=("prediction_sensitivity", "prediction_sensitivity_ratio"), cluster="none", labels=("kind", "rotten"),
     probe_options={"train_on": "toy"},

@@ -52,13 +52,13 @@ def test_a_trained_classifier_says_all_that_is_known_of_it(tmp_path):
     about = prepared.about()
     assert about["base"] == {"name": card.name, **card.identity}
     assert about["data"] == {"name": "toy", "sha256": data.sha256, "labels": list(KIND), "positive": [], "kind": "files"}
-    assert about["recipe"]["seed"] == 5 and about["recipe"]["epochs"] == 1
+    assert model.about["recipe"] == prepared.identity["recipe"] == toys.recipe(card, epochs=1, train_seed=5).as_dict()
     assert (about["train"], about["validation"], about["steps"], about["epochs"]) == (64, 24, 8, 1.0)
     assert about["left_out"] == {"the text is also in the test split": 3} and about["truncated"] == 0
     assert {"macro_f1", "accuracy", "loss", "step", "epoch"} == set(about["best"]) and about["seconds"] > 0
-    assert about["mapping"]["how"] == "labels of equal names" and about["versions"]["transformers"]
+    assert prepared.identity["head"]["how"] == "labels of equal names" and about["versions"]["transformers"]
     assert json.loads(json.dumps(about)) == about
-    assert model.about == {name: value for name, value in about.items() if name != "mapping"}
+    assert about == {name: value for name, value in model.about.items() if name != "recipe"}
     assert model.card.name == card.name and model.card.architecture == "GPT2ForSequenceClassification"
 
 
@@ -272,7 +272,7 @@ def test_a_ready_classifier_is_used_as_it_is(tmp_path):
     assert not room.told and not room.classifiers.exists() and model.about == {}
     logits = torch.tensor([[2.0, -1.0]], dtype=torch.float64)
     np.testing.assert_allclose(model.head.probs(logits)[0], torch.softmax(logits, -1)[0, [1, 0]])
-    assert prepared.about()["mapping"]["how"] == "labels of equal names"
+    assert prepared.identity["head"]["how"] == "labels of equal names" and not prepared.about()
     assert not prepared.seen("Nobody knows what it learnt from.")
 
 

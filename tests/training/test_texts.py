@@ -57,3 +57,6 @@ def test_rows_are_filled_up_at_the_right():
     found = padded([[5, 6, 7], [8]], 9)
     assert torch.equal(found["input_ids"], torch.tensor([[5, 6, 7], [8, 9, 9]]))
     assert torch.equal(found["attention_mask"], torch.tensor([[1, 1, 1], [1, 0, 0]]))
+    found = padded([[5, 6, 7], [8]], 9, "left")
+    assert torch.equal(found["input_ids"], torch.tensor([[5, 6, 7], [9, 9, 8]]))
+    assert torch.equal(found["attention_mask"], torch.tensor([[1, 1, 1], [0, 0, 1]]))
