@@ -102,15 +102,22 @@ def bootstrap_weights(units: Units, draws: int, seed: int) -> Iterator[Floats]:
     rows = len(units.of_row)
     size = max(1, CHUNK_BYTES // (8 * max(rows, units.count, 1)))
     members = [np.flatnonzero(units.stratum == s) for s in range(int(units.stratum.max(initial=-1)) + 1)]
+    alone = np.array_equal(units.of_row, np.arange(units.count))  # each row a unit, in their order: nothing to spread
     streams = np.random.default_rng(seed).spawn(len(members))  # one a stratum: draws don't depend on where chunks end
     for start in range(0, draws, size):
         b = min(size, draws - start)
-        counts = np.empty((b, units.count))
-        for inside, rng in zip(members, streams, strict=True):
-            m = len(inside)
-            drawn = rng.integers(0, m, size=(b, m)) + m * np.arange(b)[:, None]
-            counts[:, inside] = np.bincount(drawn.ravel(), minlength=b * m).reshape(b, m)
-        yield counts[:, units.of_row]
+        drawn = [_counts(b, len(inside), rng) for inside, rng in zip(members, streams, strict=True)]
+        counts = drawn[0] if len(drawn) == 1 else np.empty((b, units.count), dtype=drawn[0].dtype)
+        for inside, of_stratum in zip(members, drawn, strict=True):
+            if of_stratum is not counts:
+                counts[:, inside] = of_stratum
+        yield (counts if alone else counts[:, units.of_row]).astype(float)
+
+
+def _counts(draws: int, units: int, rng: np.random.Generator) -> Indices:
+    """(draws, units) how often each unit is drawn, `units` times in all."""
+    drawn = rng.integers(0, units, size=(draws, units)) + units * np.arange(draws)[:, None]
+    return np.bincount(drawn.ravel(), minlength=draws * units).reshape(draws, units)
 
 
 def percentile_interval(drawn: Floats, level: float, method: str) -> Interval | None:

@@ -53,7 +53,8 @@ SUBGROUP = MetricInfo(
     direction=DIRECTION,
     construct="Whether a classifier tells the classes apart among texts that speak of a group, for all groups.",
     formula=(
-        f"AUC_g = P(score of a positive > score of a negative), ties half, both of g; other records enter the floor and its p. {_MEAN}"
+        "AUC_g = P(score of a positive > score of a negative), ties half, both of g; other records enter the floor and its p. "
+        f"{_MEAN}"
     ),
     cite="Borkan, Dixon, Sorensen, Thain, Vasserman 2019, WWW companion; background hatexplain: Mathew et al. 2021, AAAI",
     by_group=False,

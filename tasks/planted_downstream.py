@@ -24,8 +24,8 @@ DIALS = {
 OCCUPATIONS = ("nurse", "teacher", "pilot", "farmer")
 MANNERS = ("kind", "rude")
 SHA256 = {
-    "bios": "07c441aaa271d43525734c5440be0527b183f2412de30fa7d5a00361e22b4b61",
-    "comments": "46c38b3aa4f6d4aedadef45e160edc16b60e92c49f63075afac076fc18a29db7",
+    "bios": "9a50c3ae22dc6d6f81d1a16b3a3f4c32d9c02943c6a7ecba861a409fb8e1262b",
+    "comments": "eebc41929ea9ba5d934de7b45d8974937470f2e8d2e31be5b88479aa5b5138d7",
 }
 """Of each shipped file; `fairbench planted build` writes the same bytes."""
 

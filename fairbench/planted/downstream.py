@@ -31,7 +31,7 @@ PULL = 2.5
 AMOUNTS = ((2, 1), (3, 1), (4, 1))
 """Words for the class and words for its rival: half of the texts are decided by one word, the others by two or three."""
 
-TEXTS = {"train": 864, "validation": 144, "test": 384}
+TEXTS = {"train": 768, "validation": 144, "test": 384}
 """Texts of a split: whole rounds through all classes, rivals, amounts and groups, so that each is equally frequent."""
 
 OCCUPATIONS: dict[str, tuple[str, ...]] = {

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from fairbench.errors import FairbenchError, did_you_mean
-from fairbench.models.batching import Batching, pads_well
+from fairbench.models.batching import Batching
 from fairbench.models.heads import NO_EMBEDDING, known_ids
 from fairbench.models.model import Model, ModelCard
 from fairbench.models.tokens import Encoded, encode
@@ -23,6 +23,7 @@ from fairbench.records import Labelled, Record
 from fairbench.training import Prepared, Room
 from fairbench.training.classifier import Classifier, classifier, classifier_options, learnt_nothing, refuse_unknown
 from fairbench.training.network import is_ready
+from fairbench.training.padding import mixes_lengths
 from fairbench.training.recipe import PARSERS, recipe_options
 from fairbench.training.texts import kept
 
@@ -296,5 +297,5 @@ def _batches(model: Sensitive, texts: Sequence[Text], batching: Batching) -> Any
     if model.pad is None:
         batching = Batching(rows=1)
     device = model.device.type
-    equal = bool(texts) and not pads_well(model)
+    equal = bool(texts) and not mixes_lengths(model, model.pad)
     return batching.cut([len(text.ids) for text in texts], device, equal, gradients.BUDGETS.get(device, gradients.BUDGETS["cpu"]))

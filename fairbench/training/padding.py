@@ -1,7 +1,7 @@
 """On which side a classifier's texts may be filled up, found by trial: some heads read the last place, whatever stands there.
 
-Most networks give a text the same logits beside a longer one as alone, if it is filled up at the right. XLNet's head reads the last
-place and wants the filling at the left; FNet takes filling for text on either side.
+Most networks give a text the same logits beside a longer one as alone, if it is filled up at the right. XLNet's head reads the
+last place and wants the filling at the left; FNet takes filling for text on either side.
 """
 
 from __future__ import annotations
@@ -61,4 +61,5 @@ def _agrees(model: Model, pad: int, side: Side) -> bool:
 
 def _logits(model: Model, rows: Sequence[Sequence[int]], pad: int, side: Side) -> torch.Tensor:
     given = padded(rows, pad, side)
-    return model.network(**{name: tensor.to(model.device) for name, tensor in given.items()}).logits.cpu().double()
+    logits: torch.Tensor = model.network(**{name: tensor.to(model.device) for name, tensor in given.items()}).logits
+    return logits.cpu().double()

@@ -94,7 +94,7 @@ def test_what_the_data_lack_is_said_before_anything_is_trained(card: ModelCard, 
 @pytest.fixture(scope="module")
 def trained(card: ModelCard, tmp_path_factory: pytest.TempPathFactory):
     """A room, what was prepared in it, and the classifier with its protected-status model."""
-    room = Room(tmp_path_factory.mktemp("room"), toy())
+    room = Room(tmp_path_factory.mktemp("room"), toy(train=160))
     prepared = sensitivity.prepare(card, options(card), room)
     assert not room.classifiers.exists(), "nothing is trained before it is loaded"
     return room, prepared, prepared.load()
@@ -111,7 +111,7 @@ def test_it_shares_the_word_embeddings_and_learns_who(trained):
     assert about["recipe"]["freeze_embeddings"] is False and about["protected"]["recipe"]["freeze_embeddings"] is True
     assert about["protected"]["base"]["weights"] == model.card.weights_sha256, "it starts from the classifier"
     assert room.told == ["fine-tuning toy", "fine-tuning toy, the groups of all notions"]
-    assert prepared.seen(texts(400, 0)[5].text) and not prepared.seen("She was tired.")
+    assert prepared.seen(texts(160, 0)[5].text) and not prepared.seen("She was tired.")
     assert sensitivity.sanity(model) is None
 
 
@@ -143,7 +143,7 @@ def test_a_ready_classifier_gets_a_status_model_of_its_own(trained):
     chosen = sensitivity.resolve(card, "Labelled", requested)
     assert chosen["train_on"] is None and chosen["protected_on"] == "toy" and chosen["epochs"] == 4
     prepared = sensitivity.prepare(card, chosen, room)
-    assert prepared.seen(texts(400, 0)[5].text), "the status model has seen it"
+    assert prepared.seen(texts(160, 0)[5].text), "the status model has seen it"
     found = prepared.load()
     assert found.card.weights_sha256 == model.card.weights_sha256
     assert found.status.card.weights_sha256 == model.status.card.weights_sha256, "trained before, on the same texts"
