@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 ONE_THREAD = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 
-.PHONY: setup demo test test-slow check format wheel bench planted-curves clean
+.PHONY: setup demo test test-slow check format wheel bench planted-curves planted-downstream clean
 
 setup: .venv/.ready
 
@@ -39,6 +39,9 @@ bench: setup  ## speed as ratios, measured side by side in one run
 
 planted-curves: setup  ## does every metric see planted bias? trains about 24 small models: an hour
 	$(ONE_THREAD) $(BIN)/python scripts/planted_curves.py
+
+planted-downstream: setup  ## do classifiers show what their labels taught them? trains about 100 small ones: half an hour
+	$(ONE_THREAD) $(BIN)/python scripts/planted_downstream.py
 
 clean:
 	rm -rf .venv .bench .planted build dist *.egg-info demo-results

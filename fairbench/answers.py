@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import csv
 import json
 import shutil
@@ -20,6 +22,12 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+
+TEXT_COLUMNS = ("id", "group", "groups", "cluster", "stratum", "source")
+"""Columns of a CSV file that hold names, also where these look like numbers: 01 is not 1."""
+
+LIST_COLUMNS = ("groups", "probs", "vector", "scores", "top_fills", "token_text", "token_sensitivity", "token_weight")
+"""Columns in whose cells a list may stand; elsewhere text may begin with a bracket."""
 
 JSON_LIST = r"\[\s*[\[\]\"\-0-9]"
 """How a list begins in a CSV cell; a template such as "[TARGET] is here" begins otherwise."""
@@ -216,7 +224,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
     try:
         _check_csv(path)
         # Words such as None and NA are group names somewhere: only an empty cell is missing.
-        table = pd.read_csv(path, keep_default_na=False, na_values=[""])
+        table = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=dict.fromkeys(TEXT_COLUMNS, str))
     except pd.errors.EmptyDataError:
         raise FairbenchError(f"{path} is empty. Wanted a header line and a row an answer.") from None
     except UnicodeDecodeError:
@@ -225,8 +233,12 @@ def _read_csv(path: Path) -> pd.DataFrame:
         raise FairbenchError(f"{path} is no well-formed CSV file: {str(error).strip()}. Mend that row.") from None
     for name in table.columns:
         cells = table[name]
-        if cells.dtype.kind not in "fiub" and cells.dropna().astype(str).str.match(JSON_LIST).all() and cells.notna().any():
-            table[name] = pd.Series([_json_cell(c, row, name, path) for row, c in enumerate(cells, 1)], dtype=object)
+        if cells.dtype.kind in "fiub" or not cells.notna().any():
+            continue
+        begins = cells.astype(str).str.match(r"\s*\[")
+        if (name in LIST_COLUMNS and begins.any()) or cells.dropna().astype(str).str.match(JSON_LIST).all():
+            read = [_json_cell(c, row, name, path) if b else c for row, (c, b) in enumerate(zip(cells, begins, strict=True), 1)]
+            table[name] = pd.Series([None if isinstance(c, float) and c != c else c for c in read], dtype=object)
     return table
 
 
@@ -256,6 +268,10 @@ def _json_cell(cell: Any, row: int, column: str, path: Path) -> Any:
     try:
         return json.loads(cell)
     except json.JSONDecodeError as error:
+        with contextlib.suppress(ValueError, SyntaxError):
+            read = ast.literal_eval(cell.strip())  # a list as Python prints it, which is what pandas writes
+            if isinstance(read, list):
+                return read
         raise FairbenchError(
             f"{path}, row {row}, column {column!r}: found {cell[:40]!r}, wanted a JSON list ({error.msg}). Mend that cell."
         ) from None

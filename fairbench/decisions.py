@@ -13,8 +13,8 @@ from fairbench.stats import Floats
 if TYPE_CHECKING:
     import pandas as pd
 
-SUM_SLACK = 1e-2
-"""How far probabilities may be from summing to one: half precision and three printed decimals are within it."""
+SUM_SLACK = 2e-2
+"""How far probabilities may be from summing to one: half precision and two printed decimals are within it."""
 
 RANGE_SLACK = 1e-6
 """How far a probability may be outside of [0, 1] by rounding."""
@@ -78,8 +78,12 @@ def predictions(answers: pd.DataFrame) -> NDArray[np.intp]:
 
 def class_names(answers: pd.DataFrame, numbers: list[int]) -> list[str]:
     """Names of classes by their numbers, from `meta.class` (the name of each row's gold class); else the numbers."""
-    named = dict(zip(answers["label"], answers["meta.class"], strict=True)) if "meta.class" in answers.columns else {}
-    return [str(named.get(number, number)) for number in numbers]
+    if "meta.class" not in answers.columns:
+        return [str(number) for number in numbers]
+    there = answers[answers["meta.class"].notna() & answers["label"].notna()]
+    named = dict(zip(there["label"].astype(int), there["meta.class"].astype(str), strict=True))
+    found = [named.get(number, str(number)) for number in numbers]
+    return found if len(set(found)) == len(found) else [f"{name} ({n})" for name, n in zip(found, numbers, strict=True)]
 
 
 def _read(column: pd.Series[Any]) -> list[Floats | None]:

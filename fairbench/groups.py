@@ -124,6 +124,11 @@ class _Column(Generic[Cell]):
 def _found(names: Iterable[tuple[str, ...]], columns: Sequence[_Column[set[str]]]) -> Groups:
     """Those of the named groups, each one of every notion, that a row speaks of; the others are left out."""
     kept: dict[str, NDArray[np.bool_]] = {}
+    names = list(names)
+    if len({",".join(combined) for combined in names}) < len(names):
+        raise FairbenchError(
+            "Two intersections of groups would have one name, since groups have commas in their names. Rename these groups."
+        )
     for combined in names:
         of_cell = [
             np.array([g in cell for cell in column.cells], dtype=bool) for g, column in zip(combined, columns, strict=True)
@@ -201,6 +206,11 @@ def _cell(value: Any, row: int, column: str) -> tuple[str, ...]:
             f"Row {row + 1}, column {column!r}: found {str(value)[:60]!r}, wanted the name of a group or a list of names."
         )
     for entry in given:
+        if entry.startswith("[") and entry.endswith("]"):
+            raise FairbenchError(
+                f"Row {row + 1}, column {column!r}: found {entry[:60]!r}, a list that was written as text. Wanted a JSON list, "
+                "or the name of one group."
+            )
         if not _split(entry)[1]:
             raise FairbenchError(
                 f"Row {row + 1}, column {column!r}: found {entry!r}, wanted notion:group (gender:female) or the group's name."

@@ -54,6 +54,9 @@ def _beside_originals(table: pd.DataFrame) -> pd.DataFrame:
             "original in the rows of its variants, empty in those of the originals."
         )
     ids, sources = ([_name(value) for value in table[key]] for key in ("id", "source"))
+    known = set(ids)
+    # A column of numbers with gaps is written as 1.0, 2.0 ... beside ids 1, 2 ...
+    sources = [s if s is None or s in known else s.removesuffix(".0") for s in sources]
     origins = [own if source is None else source for own, source in zip(ids, sources, strict=True)]
     clusters = {
         own: own if cluster is None else cluster

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairbench.decisions import class_names, labels, positive_scores, predictions
+from fairbench.decisions import class_names, positive_scores, predictions
 from fairbench.errors import FairbenchError, Undefined
 from fairbench.scores import MetricInfo
 from fairbench.stats import Floats
@@ -192,10 +192,10 @@ def _flips(answers: pd.DataFrame, pairs: _Pairs) -> NDArray[np.bool_]:
 
 def _by_class(answers: pd.DataFrame, pairs: _Pairs, change: Floats) -> dict[str, float]:
     """The mean over the originals of each gold class; none where the table names no classes, or a single one."""
-    if "label" not in answers.columns or answers["label"].isna().any():
+    if "label" not in answers.columns:
         return {}
-    gold = labels(answers)[pairs.originals]
-    numbers = sorted(set(gold.tolist()))
+    gold = answers["label"].to_numpy(dtype=float, na_value=np.nan)[pairs.originals]
+    numbers = sorted({int(label) for label in gold.tolist() if label == label})
     named = zip(class_names(answers, numbers), numbers, strict=True)
     return {f"class {name}": float(change[gold == number].mean()) for name, number in named} if len(numbers) > 1 else {}
 

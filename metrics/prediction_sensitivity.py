@@ -133,6 +133,14 @@ def prediction_sensitivity_ratio(answers: pd.DataFrame, weights: Floats) -> Floa
     return ratio
 
 
+def prediction_sensitivity_counts(answers: pd.DataFrame) -> dict[str, int]:
+    """Texts of which only the beginning was read, where the table says so."""
+    return {"truncated": int(answers["truncated"].eq(True).sum())} if "truncated" in answers.columns else {}
+
+
+prediction_sensitivity_ratio_counts = prediction_sensitivity_counts
+
+
 def prediction_sensitivity_details(answers: pd.DataFrame, rng: np.random.Generator) -> dict[str, float]:
     """The ratio, how the texts are distributed, the share of saturated ones, and the mean of each gold class."""
     values = _read(answers, "sensitivity")
@@ -152,8 +160,9 @@ def prediction_sensitivity_ratio_details(answers: pd.DataFrame, rng: np.random.G
 
 def _by_class(metric: Callable[[Any, Floats], Floats], answers: pd.DataFrame) -> dict[str, float]:
     """The metric over the texts of each gold class, by name; none where the table names no classes, or a single one."""
-    if "label" not in answers.columns or answers["label"].isna().any():
+    if "label" not in answers.columns:
         return {}
+    answers = answers[answers["label"].notna()]
     gold = labels(answers)
     numbers = sorted(set(gold.tolist()))
     parts = {

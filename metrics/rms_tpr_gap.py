@@ -140,7 +140,9 @@ def _further(comparison: Comparison) -> tuple[dict[str, float], dict[str, int]]:
     top, bottom = np.where(compared, tpr, -np.inf).argmax(axis=1), np.where(compared, tpr, np.inf).argmin(axis=1)
     gap = tpr[rows, top] - tpr[rows, bottom]
     noise = np.where(top == bottom, 0.0, variance[rows, top] + variance[rows, bottom])
-    details = {"debiased_rms": math.sqrt(max(0.0, float((gap**2 - noise).mean()))), "mean_absolute_gap": float(gap.mean())}
+    details = {"mean_absolute_gap": float(gap.mean())}
+    if np.isfinite(noise).all():  # of a single record nothing is known of the noise
+        details = {"debiased_rms": math.sqrt(max(0.0, float((gap**2 - noise).mean()))), **details}
     if g == 2 and len(kept) >= FEWEST_FOR_CORRELATION:
         signed, share = tpr[:, 0] - tpr[:, 1], size[:, 0] / size.sum(axis=1)
         if signed.std() > 0 and share.std() > 0:

@@ -66,9 +66,9 @@ def _card(kind: str, dial: str, title: str, notions: Mapping[str, tuple[str, ...
         groups=tuple(f"{notion}:{group}" if several else group for notion, groups in notions.items() for group in groups),
         probe_options={
             "train_on": f"planted_{kind}_{dial}",
-            "epochs": "10",
+            "epochs": "12",
             "learning_rate": "1e-3",
-            "group_by": next(iter(notions)),
+            **({"group_by": next(iter(notions))} if several else {}),
         },
         suites=("planted_downstream",),
         cluster="case: the texts that differ in their groups alone",

@@ -251,3 +251,27 @@ def test_vectors_take_single_precision_where_that_loses_nothing(store: AnswerSto
     store.finish(2, {})
     assert pq.read_schema(store.path).field("vector").type == pa.list_(pa.float32() if exact else pa.float64())
     assert [v if v is None else list(v) for v in store.read()["vector"]] == [vector, None, [1.0, 2.0, 3.0]]
+
+
+def test_names_in_csv_stay_as_they_are_written(tmp_path):
+    path = tmp_path / "answers.csv"
+    path.write_text("id,group,prediction\n01,1,0\n1,01,1\n001,1,1\n")
+    found = read_answers(path)
+    assert found["id"].tolist() == ["01", "1", "001"] and found["group"].tolist() == ["1", "01", "1"]
+
+
+def test_lists_in_csv_may_be_json_or_pythons_and_stand_beside_bare_names(tmp_path):
+    path = tmp_path / "answers.csv"
+    pd.DataFrame({"groups": [["f"], ["f", "m"]], "probs": [[0.5, 0.5], [0.25, 0.75]]}).to_csv(path, index=False)
+    found = read_answers(path)
+    assert found["groups"].tolist() == [["f"], ["f", "m"]] and found["probs"].tolist() == [[0.5, 0.5], [0.25, 0.75]]
+    path.write_text('groups,text\nf,[sic] text\n"[""f"", ""m""]",text\n,text\n')
+    found = read_answers(path)
+    assert found["groups"].tolist() == ["f", ["f", "m"], None] and found["text"][0] == "[sic] text"
+
+
+def test_a_list_that_is_none_is_refused_with_its_row(tmp_path):
+    path = tmp_path / "answers.csv"
+    path.write_text("probs\n[0.5 0.5]\n")
+    with pytest.raises(FairbenchError, match="row 1, column 'probs'"):
+        read_answers(path)

@@ -23,7 +23,7 @@ from fairbench.disparity.aucs import (
     roc_auc,
     set_sizes,
 )
-from fairbench.disparity.permutation import MOST_PERMUTATIONS, against_chance, permutations, steady
+from fairbench.disparity.permutation import MOST_PERMUTATIONS, against_chance, exchangeable, permutations, steady
 from fairbench.errors import Undefined
 from fairbench.groups import find_groups
 from fairbench.metric import MeasureOptions
@@ -206,7 +206,7 @@ class AucScore:
         """The floor and its p: what the score would be if the same texts spoke of other groups, within the gold class."""
         answers = steady(answers)
         table = compared(answers, options)
-        clusters = answers["cluster"].iloc[table.rows].tolist()
+        clusters = exchangeable(answers.iloc[table.rows])
         work = len(table.rows) * len(table.names)
         count = min(how.draws, MOST_PERMUTATIONS, max(FEWEST_PERMUTATIONS, PERMUTED_CELLS // work))
         found = permutations(table.of_row, table.positive, clusters, count, np.random.default_rng(how.seed))

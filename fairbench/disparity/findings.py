@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fairbench.disparity.comparison import Comparison
 from fairbench.disparity.contrasts import Contrasts
-from fairbench.disparity.permutation import MOST_PERMUTATIONS, against_chance, permutations
+from fairbench.disparity.permutation import MOST_PERMUTATIONS, against_chance, exchangeable, permutations
 from fairbench.disparity.simultaneous import Bands, aggregated, bands, usable_draws
 from fairbench.measurement import DROPPED_WARNING, FEW_UNITS
 from fairbench.metric import MeasureOptions
@@ -140,7 +140,7 @@ def chance(
     moved = permutations(
         of_row,
         None if blocks is None else blocks[rows],
-        table["cluster"][rows].tolist(),
+        exchangeable(table[rows]),
         min(how.draws, MOST_PERMUTATIONS),
         np.random.default_rng(how.seed),
     )

@@ -1,10 +1,9 @@
 """Permuting who belongs to which group: the test of no difference, and the value that chance alone gives.
 
-What may change hands follows from the records' clusters. Where the membership varies inside a cluster (the variants of a
-template), it is permuted there, so that clusters are compared with themselves. Where it is the same throughout every cluster (all
-texts of one author), whole clusters are permuted, since their records are no evidence of their own. Of a table with clusters of
-both kinds the first decide: those of the second keep their membership. A record without a cluster, or alone in its cluster, is
-then permuted among its like; where whole clusters are permuted, it is one of them.
+What may change hands follows from each record's cluster. Where the membership varies inside a cluster (the variants of a
+template), it is permuted there, so that the cluster is compared with itself. Clusters in which it is the same throughout (all
+texts of one author) change hands as wholes, since their records are no evidence of their own; a record without a cluster, or alone
+in its own, is one of them. Rows of one id (samples of one answer) are a cluster of their own, as they are to the bootstrap.
 """
 
 from __future__ import annotations
@@ -86,19 +85,24 @@ def permutations(
     n = len(of_row)
     pattern = row_codes(of_row)
     block = np.zeros(n, dtype=np.intp) if blocks is None else np.unique(blocks, return_inverse=True)[1]
-    unit = _units(block, clusters)
-    size = np.bincount(unit)
-    inside = len(np.unique(np.stack([unit, pattern]), axis=1).T) > len(size)
-    if inside:
-        stratum = np.where(size[unit] > 1, unit, -1 - block)
-        unit = np.arange(n)
-    first = np.unique(unit, return_index=True)[1]
-    of_unit = stratum if inside else block[first]
-    strata = _varied(of_unit, pattern[first])
+    cluster = _units(block, clusters)
+    size = np.bincount(cluster)
+    varied = np.bincount(np.unique(np.stack([cluster, pattern]), axis=1)[0]) > 1
+    inside = varied[cluster]
+    unit, stratum = np.where(inside, len(size) + np.arange(n), cluster), np.where(inside, cluster, -1 - block)
+    first, unit = np.unique(unit, return_index=True, return_inverse=True)[1:]
+    strata = _varied(stratum[first], pattern[first])
     if not strata:
         return _why_not(size, pattern, blocks)
-    whole = "whole clusters" if (size > 1).any() else "records"
-    return Permutations(n, count, "records inside clusters" if inside else whole, unit, first, strata, rng)
+    return Permutations(n, count, _what(inside, size[cluster] > 1), unit, first, strata, rng)
+
+
+def exchangeable(answers: pd.DataFrame) -> list[str | None]:
+    """(n,) what each row belongs to when groups change hands: its cluster, else its id where that repeats, else null."""
+    repeated = answers["id"].duplicated(keep=False).to_numpy()
+    named = answers["cluster"].notna().to_numpy()
+    own = [f"id {name}" if twice else None for name, twice in zip(answers["id"], repeated, strict=True)]
+    return [f"cluster {c}" if has else alone for c, has, alone in zip(answers["cluster"], named, own, strict=True)]
 
 
 def against_chance(seen: float, permuted: Floats, ideal: float, what: str) -> tuple[PValue | None, float | None]:
@@ -167,6 +171,14 @@ def _varied(stratum: Indices, pattern: Indices) -> tuple[Indices, ...]:
         if len(members) > 1 and (pattern[members] != pattern[members[0]]).any():
             by_size.setdefault(len(members), []).append(members)
     return tuple(np.array(by_size[size]) for size in sorted(by_size))
+
+
+def _what(inside: NDArray[np.bool_], clustered: NDArray[np.bool_]) -> str:
+    """What changes hands, in words."""
+    rest = "whole clusters" if (clustered & ~inside).any() else "records"
+    if not inside.any():
+        return rest
+    return "records inside clusters" + ("" if inside.all() else f", {rest} elsewhere")
 
 
 def _why_not(size: Indices, pattern: Indices, blocks: NDArray[Any] | None) -> str:

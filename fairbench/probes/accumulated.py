@@ -81,11 +81,6 @@ def outputs(head: Head, output: str, logits: torch.Tensor) -> torch.Tensor:
     return head.probs(logits) if output == "probabilities" else head.log_probs(logits)
 
 
-def has_logits(head: Head) -> bool:
-    """Whether every asked class is one of the classifier's labels, and all of them are asked."""
-    return not head.multi_label and all(len(own) == 1 for own in head.members)
-
-
 def _traced(model: Classifier, given: Mapping[str, torch.Tensor]) -> Traced:
     forget_lengths(model.network)
     return trace(model.network, given)

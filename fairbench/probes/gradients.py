@@ -184,7 +184,7 @@ def faster(network: Any) -> Backward:
     return _FASTER[network]
 
 
-def try_both(network: Any, texts: int = 8, tokens: int = 32, classes: int = 8) -> Backward:
+def try_both(network: Any, texts: int = 16, tokens: int = 16, classes: int = 8) -> Backward:
     """Takes the time of both ways on a few made-up texts; where rows can't go together they go one at a time."""
     import torch
 

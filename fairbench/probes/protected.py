@@ -121,6 +121,11 @@ class Direction:
     vector: torch.Tensor
     signed: bool
 
+    @property
+    def what(self) -> str:
+        """In words."""
+        return "the centroid of the words, cosine above 0" if self.signed else "the mean difference of the pairs, |cosine|"
+
 
 def direction(network: Any, tokenizer: Any, words: Words) -> Direction:
     """The protected direction of a network's word embeddings, from the pairs of a list, or where it has none from all its words.

@@ -16,7 +16,7 @@ from fairbench.models.heads import NO_EMBEDDING, known_ids
 from fairbench.models.model import Model, ModelCard
 from fairbench.models.tokens import Encoded, encode
 from fairbench.probes import classification, gradients
-from fairbench.probes.accumulated import NO_WEIGHT, Text, has_logits, measured
+from fairbench.probes.accumulated import NO_WEIGHT, Text, measured
 from fairbench.probes.protected import Direction, Words, direction, of_likeness, of_words, read_words
 from fairbench.probes.status import status_model
 from fairbench.records import Labelled, Record
@@ -93,7 +93,7 @@ def resolve(card: ModelCard, form: str, requested: Mapping[str, Any]) -> dict[st
         )
     given = {name: value for name, value in requested.items() if value not in (None, "")}
     chosen = {name: _one_of(name, given.get(name, words[0]), words) for name, words in CHOICES.items()}
-    _refuse_idle(chosen, given)
+    given = _without_idle(chosen, given)
     trained = _trained(card, given, chosen["protected"] == "model")
     return {
         **trained,
@@ -110,6 +110,8 @@ def resolve(card: ModelCard, form: str, requested: Mapping[str, Any]) -> dict[st
 def prepare(card: ModelCard, options: Mapping[str, Any], room: Room) -> Prepared:
     """The classifier that is asked in the place of the model, and what tells the protected tokens."""
     task = classifier(card, options, room)
+    if options["output"] == "logits":
+        _refuse_no_logits(task.identity["head"])
     words = read_words(options["words"]) if options["words"] else None
     # Looked at now, so that what it lacks is said before anything is trained; it starts from a classifier that is not there yet.
     plan = status_model(card, options, room) if options["protected"] == "model" else None
@@ -117,11 +119,6 @@ def prepare(card: ModelCard, options: Mapping[str, Any], room: Room) -> Prepared
 
     def loaded() -> Sensitive:
         model = cast("Classifier", task.load())
-        if options["output"] == "logits" and not has_logits(model.head):
-            raise FairbenchError(
-                f"output=logits: {card.name} has the labels {', '.join(model.head.own)}, and the task asks for "
-                f"{', '.join(model.head.labels)}: {model.head.how}. These have no logits. Use log_probabilities."
-            )
         status, towards = None, None
         if plan is not None:
             prepared = status_model(model.card, options, room)
@@ -130,6 +127,7 @@ def prepare(card: ModelCard, options: Mapping[str, Any], room: Room) -> Prepared
             about["protected"] = {"by": "model", **prepared.about()}
         elif options["protected"] == "similarity" and words is not None:
             towards = direction(model.network, model.tokenizer, words)
+            about["protected"] = {"by": "similarity", "to": towards.what}
         return Sensitive(**vars(model), status=status, words=words, towards=towards)
 
     identity = dict(plan.identity) if plan else {"words": words.sha256 if words else None}
@@ -199,22 +197,24 @@ def _one_of(name: str, value: Any, words: Sequence[str]) -> str:
     return str(value)
 
 
-def _refuse_idle(chosen: Mapping[str, str], given: Mapping[str, Any]) -> None:
-    """Options that the others leave nothing to do for, and a word list that is needed."""
-    protected = chosen["protected"]
-    if chosen["level"] == "feature" and "reduction" in given:
-        raise FairbenchError("level=feature reduces nothing, so reduction has no meaning there. Leave one of them out.")
-    for name in ("group_by", "protected_on"):
-        if name in given and protected != "model":
-            raise FairbenchError(
-                f"{name}={given[name]} is of the protected-status model, and protected={protected} has none. Leave it out."
-            )
-    if ("words" in given) is not (protected in ("words", "similarity")):
+def _without_idle(chosen: Mapping[str, str], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options without those that the others leave nothing to do for: suggestions of a task; named by the user, a mistake."""
+    protected, named = chosen["protected"], set(given.get("named", given))
+    by_words = protected in ("words", "similarity")
+    idle = {
+        "reduction": chosen["level"] == "feature" and "level=feature reduces nothing",
+        "group_by": protected != "model" and f"protected={protected} has no protected-status model",
+        "protected_on": protected != "model" and f"protected={protected} has no protected-status model",
+        "words": not by_words and f"protected={protected} looks at no words",
+    }
+    for name, why in idle.items():
+        if why and name in named and name in given:
+            raise FairbenchError(f"{name}={given[name]}: {why}. Leave one of them out.")
+    if by_words and "words" not in given:
         raise FairbenchError(
-            f"protected={protected} needs a list of words: words=gender, race, religion ..., or a text file."
-            if "words" not in given
-            else f"words={given['words']}: protected={protected} looks at no words. Give protected=words or similarity with it."
+            f"protected={protected} needs a list of words: words=gender, race, religion ..., or a text file with a word a line."
         )
+    return {name: value for name, value in given.items() if not idle.get(name)}
 
 
 def _trained(card: ModelCard, given: Mapping[str, Any], status: bool) -> dict[str, Any]:
@@ -245,6 +245,15 @@ def _protected(how: str, given: Mapping[str, Any], train_on: str | None) -> dict
         "group_by": str(given.get("group_by", "")),
         "protected_on": None if learns_from is None else str(learns_from),
     }
+
+
+def _refuse_no_logits(head: Mapping[str, Any]) -> None:
+    """Classes that are not one of the classifier's labels each have no logit."""
+    if head["multi_label"] or any(len(own) != 1 for own in head["made_of"]):
+        raise FairbenchError(
+            f"output=logits: the classifier has the labels {', '.join(head['own'])}, and the task asks for "
+            f"{', '.join(head['labels'])} ({head['how']}), which have no logits. Use output=log_probabilities."
+        )
 
 
 def _refuse_other_embeddings(model: Classifier, status: Classifier) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from fairbench.errors import FairbenchError, did_you_mean
 from fairbench.files import digest
-from fairbench.groups import BARE, notions
+from fairbench.groups import ALL, BARE, notions
 from fairbench.models.model import ModelCard
 from fairbench.records import Labelled
 from fairbench.training import Prepared, Room, TrainingData
@@ -62,7 +62,7 @@ def by_group(data: TrainingData, group_by: str) -> TrainingData:
 
     Args:
         data: labelled texts with their groups.
-        group_by: the notion whose groups are told apart ("gender"); empty for all groups of all notions, side by side.
+        group_by: the notion whose groups are told apart ("gender"); empty or "all" for all groups of the data, side by side.
 
     Returns:
         The texts that name exactly one of these groups; groups with fewer than FEWEST training texts are left out and counted.
@@ -70,6 +70,7 @@ def by_group(data: TrainingData, group_by: str) -> TrainingData:
     Raises:
         FairbenchError: there is no such notion, or fewer than two groups are left.
     """
+    group_by = "" if group_by == ALL else group_by
     parts = [[(record, _groups(record, group_by)) for record in part] for part in (data.train, data.validation)]
     _refuse_unknown_notion(data, group_by)
     counts = Counter(groups[0] for _, groups in parts[0] if len(groups) == 1)

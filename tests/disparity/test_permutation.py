@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import fairbench
 from fairbench.disparity.permutation import Permutations, against_chance, permutations, row_codes, steady
 
 
@@ -78,13 +79,14 @@ def test_a_null_cluster_and_one_with_a_single_record_in_the_block_are_no_restric
     assert {tuple(row[4:]) for row in index.tolist()} == {(4, 5), (5, 4)}
 
 
-def test_in_a_mixed_table_constant_clusters_stay_and_free_records_change_among_themselves():
+def test_in_a_mixed_table_constant_clusters_and_free_records_change_hands_as_wholes():
     of_row, clusters = members("ab" + "aa" + "bb" + "abb"), ["mixed"] * 2 + ["s"] * 2 + ["t"] * 2 + [None, None, "alone"]
     found, index = drawn(of_row, clusters=clusters)
-    assert found.what == "records inside clusters"
-    assert (index[:, 2:6] == [2, 3, 4, 5]).all()
+    assert found.what == "records inside clusters, whole clusters elsewhere"
+    assert all(row[2] == row[3] and row[4] == row[5] for row in index.tolist()), "a cluster's rows get one membership"
     assert {tuple(row[:2]) for row in index.tolist()} == {(0, 1), (1, 0)}
-    assert {tuple(row[6:]) for row in index.tolist()} == set(orders([6, 7, 8]))
+    donors = {tuple(row[i] for i in (2, 4, 6, 7, 8)) for row in index.tolist()}
+    assert len(donors) > 100 and donors <= set(orders([2, 4, 6, 7, 8]))
 
 
 def test_clusters_are_cut_by_blocks():
@@ -151,3 +153,29 @@ def test_row_codes_tell_different_rows_apart():
     same = (flags[:, None, :] == flags[None, :, :]).all(axis=2)
     assert ((codes[:, None] == codes[None, :]) == same).all()
     assert row_codes(np.zeros((3, 0), dtype=bool)).tolist() == [0, 0, 0]
+
+
+def test_rows_of_one_id_change_hands_together():
+    """Eight samples of each answer are no eight answers: p and floor stay those of the answers alone."""
+    rng = np.random.default_rng(1)
+    once = pd.DataFrame({"id": range(40), "group": rng.choice(["f", "m"], 40), "prediction": rng.integers(0, 2, 40)})
+    alone, eightfold = (
+        fairbench.measure("demographic_parity_difference", table, metric_options={"minimum": 5}, draws=500)
+        for table in (once, pd.concat([once] * 8))
+    )
+    assert eightfold.value == pytest.approx(alone.value)
+    assert eightfold.p_value == pytest.approx(alone.p_value, abs=0.06)
+    assert eightfold.floor == pytest.approx(alone.floor, abs=0.02)
+
+
+def test_a_stray_record_does_not_keep_the_other_clusters_from_changing_hands():
+    rng = np.random.default_rng(0)
+    rows = [
+        {"cluster": f"author{a}", "prediction": int(rng.random() < (0.85 if a % 2 else 0.3)), "group": "fm"[a % 2]}
+        for a in range(60)
+        for _ in range(4)
+    ]
+    table = pd.DataFrame(rows)
+    table.loc[4, "group"] = "f"  # one text of author1, all of whose others are m
+    score = fairbench.measure("demographic_parity_difference", table, draws=500)
+    assert score.p_value < 0.01 and score.floor < 0.2

@@ -138,6 +138,13 @@ def test_a_negative_sensitivity_is_refused(name: str):
         measure(METRICS[name], table, MeasureOptions(draws=0))
 
 
+@both
+def test_texts_that_were_cut_are_counted(name: str):
+    table = random_table(5).assign(truncated=[i < 7 for i in range(60)])
+    assert measure(METRICS[name], table, MeasureOptions(draws=0)).counts == {"truncated": 7}
+    assert measure(METRICS[name], random_table(5), MeasureOptions(draws=0)).counts == {}
+
+
 def test_a_table_of_sensitivities_alone_is_enough():
     score = measure(METRICS["prediction_sensitivity"], pd.DataFrame({"sensitivity": [0.1, 0.3]}), MeasureOptions(draws=0))
     assert score.value == pytest.approx(0.2)

@@ -406,6 +406,14 @@ def test_a_ready_checkpoint_is_not_trained_although_the_task_suggests_it(tmp_pat
     assert "best" in named.results[0].probe["training"] and named.results[0].probe["training"]["epochs"] == 1.0
 
 
+def test_a_classifier_that_learnt_nothing_is_flagged_and_a_ready_one_is_not(tmp_path):
+    model, _ = ready(tmp_path, "bert")
+    assert classification.sanity(model) is None
+    about = {"best": {"macro_f1": 0.4}, "floor": 0.4, "validation": 24, "data": {"name": "toy"}}
+    assert "learnt nothing" in classification.sanity(dataclasses.replace(model, about=about))
+    assert classification.sanity(dataclasses.replace(model, about={**about, "floor": 0.3})) is None
+
+
 def test_the_registry_finds_the_probe():
     assert Registry(()).probe("classification") is not None
     assert classification.FORMS == ("Labelled",)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import json
 from pathlib import Path
 
 import captum.attr
@@ -354,8 +355,8 @@ def test_a_head_of_several_labels_for_one_class(tmp_path: Path, several: bool):
         assert answer["probs"][1] == pytest.approx(float(rude(model.network(input_ids=ids).logits)))
         wanted = np.linalg.norm(gradient(model, ids, rude), axis=1)[1:-1]
         assert answer["token_sensitivity"] == pytest.approx(wanted.tolist(), rel=1e-9)
-    with pytest.raises(FairbenchError, match="These have no logits"):
-        sensitivity.prepare(card, options(card, **given, output="logits"), Room()).load()
+    with pytest.raises(FairbenchError, match=r"have no logits. Use output=log_probabilities"):
+        sensitivity.prepare(card, options(card, **given, output="logits"), Room())
 
 
 def test_two_classes_take_one_backward_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -400,11 +401,11 @@ def test_the_default_options(bert: ModelCard):
         ({"clases": "gold"}, "no option 'clases'. Did you mean classes"),
         ({"output": "logit"}, "output=logit: wanted one of probabilities, log_probabilities, logits. Did you mean logits"),
         ({"reduction": "max"}, "reduction=max: wanted one of l2, l1, gxi"),
-        ({"level": "feature", "reduction": "l1"}, "level=feature reduces nothing"),
+        ({"level": "feature", "reduction": "l1"}, "reduction=l1: level=feature reduces nothing"),
         ({"protected": "words"}, "protected=words needs a list of words"),
         ({"protected": "words", "words": "gendr"}, "there is no such file, nor a list of that name. Did you mean gender"),
-        ({"protected": "uniform", "words": "gender"}, "words=gender: protected=uniform looks at no words"),
-        ({"protected": "uniform", "group_by": "gender"}, "group_by=gender is of the protected-status model"),
+        ({"protected": "uniform", "words": "gender"}, "words=gender: protected=uniform looks at no words. Leave one of them out"),
+        ({"protected": "uniform", "group_by": "gender"}, "group_by=gender: protected=uniform has no protected-status model"),
         ({"protected": "model"}, "nothing says on what"),
         ({"epochs": 3}, "is used as it is, so nothing is trained"),
     ],
@@ -413,6 +414,22 @@ def test_refusals(bert: ModelCard, requested: dict[str, object], message: str):
     with pytest.raises(FairbenchError) as refusal:
         options(bert, **requested)
     assert message in str(refusal.value)
+
+
+def test_what_only_a_task_suggests_is_no_mistake(bert: ModelCard):
+    suggested = {"group_by": "gender", "words": "race", "protected_on": "x", "reduction": "l1", "level": "feature", "named": ()}
+    found = options(bert, **suggested)
+    assert (found["group_by"], found["words"], found["protected_on"], found["reduction"]) == ("", None, None, None)
+    with pytest.raises(FairbenchError, match="group_by=gender: protected=uniform has no"):
+        options(bert, **{**suggested, "named": ("group_by",)})
+
+
+@pytest.mark.parametrize("protected", ["model", "words", "uniform"])
+def test_options_are_written_down_whole(bert: ModelCard, protected: str):
+    given = {"words": "gender"} if protected == "words" else {"protected_on": "x", "epochs": 2} if protected == "model" else {}
+    found = options(bert, protected=protected, **given)
+    assert json.loads(json.dumps(found)) == found and not {"task", "named"} & set(found)
+    assert options(bert, **{name: value for name, value in found.items() if name in sensitivity.OPTIONS}) == found
 
 
 def test_other_refusals(bert: ModelCard):

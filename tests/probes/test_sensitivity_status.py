@@ -58,6 +58,7 @@ def test_one_notion_or_all_of_them_side_by_side():
     every = by_group(given, "")
     assert every.labels == ("gender:female", "gender:male", "race:white")
     assert len(every.train) == 36 and every.left_out == {"text of several groups": 12}
+    assert by_group(given, "all") == every
     assert len({by_group(given, "gender").sha256, every.sha256, given.sha256}) == 3
 
 
@@ -108,7 +109,8 @@ def test_it_shares_the_word_embeddings_and_learns_who(trained):
     assert same == {"bert.embeddings.word_embeddings.weight"}
     assert status.head.labels == ("gender:female", "gender:male")
     assert about["protected"]["by"] == "model" and about["protected"]["best"]["accuracy"] > 0.95
-    assert about["recipe"]["freeze_embeddings"] is False and about["protected"]["recipe"]["freeze_embeddings"] is True
+    assert prepared.identity["recipe"]["freeze_embeddings"] is False
+    assert prepared.identity["protected"]["recipe"]["freeze_embeddings"] is True
     assert about["protected"]["base"]["weights"] == model.card.weights_sha256, "it starts from the classifier"
     assert room.told == ["fine-tuning toy", "fine-tuning toy, the groups of all notions"]
     assert prepared.seen(texts(160, 0)[5].text) and not prepared.seen("She was tired.")
