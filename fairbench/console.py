@@ -153,7 +153,7 @@ def print_score(name: str, score: Score) -> None:
 def print_sweep(sweep: Sweep) -> None:
     """The choices of each score from the lowest value to the highest, and what they have in common in words."""
     for spread in sweep.spreads:
-        out.print(f"{spread.task}/{spread.metric} on {sweep.card.name}", style="italic", markup=False)
+        out.print(f"{spread.task}/{spread.label or spread.metric} on {sweep.card.name}", style="italic", markup=False)
         ranked = sorted((o for o in spread.outcomes if o.value is not None), key=lambda o: o.value or 0.0)
         shown = ranked
         if len(ranked) > MOST_CHOICES:

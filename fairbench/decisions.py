@@ -54,6 +54,14 @@ def decide(probs: Floats) -> int:
     return int(probs[1] >= 0.5) if len(probs) == 2 else int(np.argmax(probs))
 
 
+def contradictions(table: pd.DataFrame) -> int:
+    """Rows whose `prediction` is another class than their `probs` come to: a threshold of one's own, or a mistake."""
+    if "probs" not in table.columns or "prediction" not in table.columns:
+        return 0
+    both = table[table["probs"].notna() & table["prediction"].notna()]
+    return sum(decide(np.asarray(p)) != int(said) for p, said in zip(both["probs"], both["prediction"], strict=True))
+
+
 def positive_scores(answers: pd.DataFrame, positive: int = 1) -> Floats:
     """(n,) probability of the positive class of every row; FairbenchError where there is no such class."""
     if not len(answers):
@@ -195,7 +203,10 @@ def _class_numbers(column: pd.Series[Any], classes: int) -> pd.Series[Any]:
         row = column.index[wrong][0]
         end = f" of 0 to {classes - 1} (`probs` has {classes})" if classes else ": a whole number from 0"
         found = np.asarray(column[row]).tolist()  # a number without the name of its NumPy type
-        raise FairbenchError(f"Row {row + 1}, column {column.name!r}: found {found!r}, wanted the number of a class{end}.")
+        raise FairbenchError(
+            f"Row {row + 1}, column {column.name!r}: found {found!r}, wanted the number of a class{end}. Write "
+            "words as numbers; class 1 is the positive one unless --metric-options positive says otherwise."
+        )
     return numbers if missing.any() else numbers.astype(int)
 
 

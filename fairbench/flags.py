@@ -33,7 +33,9 @@ TrainOn = Annotated[
 TrainSeed = Annotated[int | None, typer.Option("--train-seed", help="Seed of its training; several: --sweep train_seed=0,1,2.")]
 GroupBy = Annotated[
     str | None,
-    typer.Option("--group-by", help="Groups to compare: a notion (gender), or several for their intersections (gender,race)."),
+    typer.Option(
+        "--group-by", help="Groups to compare: a notion (gender), several for their intersections (gender,race), or all."
+    ),
 ]
 Counterfactual = Annotated[
     str | None,
@@ -55,7 +57,8 @@ Sweep = Annotated[
     list[str] | None,
     typer.Option(
         "--sweep",
-        help="Score under every choice of pooling, layer, scorer, template or words: an axis, or axis=value,value; may repeat.",
+        help="Score under every choice of pooling, layer, scorer, template, words, train_seed=0,1,2 ...: an axis, or "
+        "axis=value,value; may repeat.",
     ),
 ]
 ByGroup = Annotated[bool, typer.Option("--by-group", help="Print each group's score too; they are saved in any case.")]

@@ -94,7 +94,7 @@ def find_groups(answers: pd.DataFrame, group_by: str = "") -> Groups:
     columns = {name: own for name in wanted if name not in known and (own := _own_column(answers, name)) is not None}
     known = (*known, *columns)
     if not known:
-        raise Undefined("no record names a group")
+        raise _no_groups(answers, group_by)
     if not group_by and len(known) > 1:
         raise Undefined(_which(known))
     for name in wanted:
@@ -137,6 +137,21 @@ def _found(names: Iterable[tuple[str, ...]], columns: Sequence[_Column[set[str]]
         if rows.any():
             kept[",".join(combined)] = rows
     return Groups(tuple(kept), np.column_stack(list(kept.values())) if kept else np.zeros((0, 0), dtype=bool))
+
+
+def _no_groups(answers: pd.DataFrame, group_by: str) -> Exception:
+    """What is to be said of answers without groups: where they may be, if there are columns that could hold them."""
+    from fairbench.records import FORMS, ROW_KEYS
+
+    own = {*ROW_KEYS, *FORMS["Labelled"].__dataclass_fields__, "probs", "prediction", "left_out", "truncated", "tokens"}
+    others = [str(c) for c in answers.columns if c not in own and answers[c].notna().any() and answers[c].dtype.kind not in "fc"]
+    if group_by.strip() and group_by.strip() != ALL:
+        return FairbenchError(
+            f"--group-by {group_by}: the answers have no groups, and no column of that name.{did_you_mean(group_by, others)} "
+            f"Found: {', '.join(map(str, answers.columns))}. Wanted a column groups or group, or one for each notion."
+        )
+    could = f" in `groups` or `group`; other columns are compared by name, with group_by ({', '.join(others[:6])})"
+    return Undefined(f"no record names a group{could if others else ''}")
 
 
 def _which(known: Sequence[str]) -> str:

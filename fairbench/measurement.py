@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fairbench.decisions import contradictions
 from fairbench.errors import Undefined
 from fairbench.groups import entries, notions
 from fairbench.metric import MeasureOptions, Metric
@@ -70,6 +71,9 @@ def measure(metric: Metric, answers: pd.DataFrame, options: MeasureOptions | Non
     if metric.disparity is not None:
         whole = _compared(whole, metric, metric.disparity.evidence(usable(table, metric.info)[0], metric.options, options))
         groups = dict(whole.by_group)
+    if "prediction" in metric.info.columns and (differ := contradictions(used)):
+        said = f"In {differ} of {len(used)} rows `prediction` is not the class that `probs` come to; `prediction` is what counts."
+        whole = dataclasses.replace(whole, warnings=(*whole.warnings, said))
     found, clean = _clean(metric, used, options, whole)
     return dataclasses.replace(whole, by_group=groups, flags=found, clean=clean)
 

@@ -66,7 +66,9 @@ class Comparison:
         size = self.rates.size.ravel().tolist()
         named = ", ".join(f"{self.name(number)} ({size[number]})" for number in few[:NAMED])
         more = f" and {len(few) - NAMED} more" if len(few) > NAMED else ""
-        return (f"Left out of the comparison, with fewer than {self.minimum} records: {named}{more}.",)
+        among = {outcome.among for outcome in self.outcomes}
+        which = among.pop() if len(among) == 1 else " of the class that the rate is of"
+        return (f"Left out of the comparison, with fewer than {self.minimum} records{which}: {named}{more}.",)
 
 
 def compare(

@@ -2,8 +2,8 @@
 
 What may change hands follows from each record's cluster. Where the membership varies inside a cluster (the variants of a
 template), it is permuted there, so that the cluster is compared with itself. Clusters in which it is the same throughout (all
-texts of one author) change hands as wholes, since their records are no evidence of their own; a record without a cluster, or alone
-in its own, is one of them. Rows of one id (samples of one answer) are a cluster of their own, as they are to the bootstrap.
+texts of one author) change hands as wholes, since their records are no evidence of their own; a record without a cluster, or
+alone in its own, is one of them. Rows of one id (samples of one answer) are a cluster of their own, as they are to the bootstrap.
 """
 
 from __future__ import annotations

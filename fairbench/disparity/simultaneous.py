@@ -75,6 +75,7 @@ def bands(contrasts: Contrasts, rates: Floats, drawn: Floats, level: float) -> B
 def aggregated(contrasts: Contrasts, found: Bands) -> tuple[float, float]:
     """The ends of the disparity's interval: the aggregation of all |d| at their nearest to 0, and at their farthest."""
     absolute = np.abs(found.seen)
-    nearest, farthest = np.maximum(0.0, absolute - found.reach), absolute + found.reach
+    nearest, farthest = absolute - found.reach, absolute + found.reach
+    nearest[nearest <= NO_SPREAD] = 0.0  # also where rounding alone keeps it from 0
     ends = [float(contrasts.how.outer(contrasts.of_sets(x[None, :]))[0]) for x in (nearest, farthest)]
     return min(ends), max(ends)

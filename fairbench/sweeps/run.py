@@ -211,6 +211,7 @@ def _spread(runner: Runner, score: Swept, found: Sequence[Result | str], axes: A
     spread = Spread(
         task=score.default.task.name,
         metric=score.metric.name,
+        label=score.label,
         axes=score.axes,
         ideal=score.metric.info.ideal,
         outcomes=tuple(outcomes),

@@ -43,6 +43,7 @@ class Spread:
     """One score under every choice; the default choice is always among them, and stands first.
 
     Attributes:
+        label: the metric as it is called beside others of its name: with the notion whose groups it compares.
         left_out: rows that the default choice does not use, by reason.
         warnings: those of the default's score.
         file: where it is saved, below the model's folder.
@@ -50,6 +51,7 @@ class Spread:
 
     task: str
     metric: str
+    label: str = ""
     axes: tuple[str, ...]
     ideal: float
     outcomes: tuple[Outcome, ...]

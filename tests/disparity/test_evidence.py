@@ -185,7 +185,7 @@ def test_a_group_too_small_is_shown_and_said_but_does_not_count():
     assert score.value == without.value and score.n == without.n
     assert score.left_out["speaks of no group with enough records"] == 9
     assert score.counts == {"groups": 3, "groups_left_out": 1}
-    assert "Left out of the comparison, with fewer than 10 records: few (9)." in score.warnings
+    assert "Left out of the comparison, with fewer than 10 records of the positive class: few (9)." in score.warnings
     shown = score.by_group["few"]
     assert (shown.value, shown.n) == (1.0, 9) and "left out" in shown.warnings[0]
     assert shown.interval.method.startswith("exact binomial") and shown.interval.low == pytest.approx(0.05 ** (1 / 9))
