@@ -32,14 +32,16 @@ PERCENTILES = (5, 25, 50, 75, 95)
 SATURATED = 0.999
 """A predicted probability above it: there a probability moves at less than 0.4 % of its largest rate, which it has at .5."""
 
+# Measured on planted:masked-0.0 fine-tuned on planted_bios_none, _half and _full (seed 0, 384 test texts).
 _SATURATION = (
-    "Falls where a classifier is certain: near a probability of 1 hardly anything moves it, whatever it rests on. On classifiers "
-    "with planted bias it went from .126 to .087 while the bias rose from .75 to 1; the ratio kept the order. `saturated` is the "
-    f"share of texts whose predicted probability is above {SATURATED}; the output log_probabilities or logits does not saturate."
+    "Falls where a classifier is certain: near a probability of 1 hardly anything moves it, whatever it rests on. On planted "
+    "bios it fell from .42 to .30 (by gendered words: from .77 to .71) while labels came to follow gender more; the ratio by "
+    f"words kept the order. `saturated` is the share of texts whose predicted probability is above {SATURATED}; the output "
+    "log_probabilities or logits does not saturate."
 )
 _WEIGHTS = (
-    "It is no better than v, which says what is protected: a protected-status model that learnt nothing, or a word list that "
-    "misses the words, weighs tokens at random (ratio near 1) or leaves texts out.",
+    "It is no better than v, which says what is protected: a protected-status model that learnt nothing, or a list that misses "
+    "the words, weighs tokens at random or leaves texts out (gendered words: 182 of 384 planted bios, which have names alone).",
     "A gradient is what an infinitely small step does, and no text is that near to another one: a network may ignore a word's "
     "neighbourhood and depend on the word. Read it beside counterfactual_token_fairness, which exchanges the words.",
     "Depends on w, v, the reduction and the output function, which are in the probe block; two choices are two metrics.",
@@ -82,7 +84,9 @@ INFO = {
             "sum over texts of the sensitivity / sum over texts of the same with v = 1/T (T tokens of the text): a ratio of means"
         ),
         threats=(
-            "A ratio of 1 is no proof of fairness: 0 is, and no classifier of texts with protected words in them has it.",
+            "What a fair classifier has above 0 is not known: where labels followed nobody's gender it was 1.42 by a "
+            "protected-status model and 1.06 by gendered words; where one word decided, 1.98 and 3.84; where up to two did, 1.94 "
+            "and 4.36. Compare classifiers by the same v; words told these apart better than a model, which spreads its weights.",
             "Texts on which the classifier is certain hardly count in either sum: it is a ratio of means, carried by the others.",
             "A token that is rare in a text can have a large ratio, the more so the longer the text: compare on the same texts.",
             *_WEIGHTS,

@@ -68,7 +68,7 @@ def _row(found: Result) -> dict[str, Any]:
 
 
 def curves(table: pd.DataFrame) -> pd.DataFrame:
-    """For every model, set and metric: means by dial, seeds in which every step of the dial moved it, tests that see a difference."""
+    """For every model, set and metric: means by dial, seeds in which every step moved it, and tests that see a difference."""
     rows = []
     for key, part in table.groupby(["model", "set", "metric"], sort=False):
         by_dial = part.pivot_table(index="seed", columns="dial", values="value", dropna=False).astype(float)

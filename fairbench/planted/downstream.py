@@ -1,7 +1,7 @@
 """Labelled texts of the planted world to train classifiers on, with a dial for how far the training labels follow a group.
 
-Bios: which of four occupations has somebody who owns these things and is met in these places? Comments: is a guest from one of
-two towns spoken of rudely or kindly? In both, some words of a text speak for one class and fewer of them for a rival. Evidence
+Bios: which of four occupations has a guest who owns these things and goes to these places? Comments: is somebody from one of two
+towns spoken of rudely or kindly? In both, some words of a text speak for one class and fewer of them for a rival. Evidence
 alone decides the labels where the dial is 0, and in the test split always. In the other splits a group counts as `PULL` x dial
 further words: a gender for the occupations of its side, the town Orrin for rudeness. So the larger the dial, the clearer a text
 must be before its words outweigh its group, and a classifier that learnt from such labels makes mistakes on the test split that
@@ -26,10 +26,10 @@ DIALS = {"none": 0.0, "half": 0.5, "full": 1.0}
 """Column of a row's label -> the dial of the training labels."""
 
 PULL = 2.5
-"""Words of evidence that a group outweighs at dial 1; at half the dial one, so that each dial flips labels that the last left."""
+"""Words that a group stands for at dial 1. There it outweighs two of them, at half the dial one: each dial flips more labels."""
 
 AMOUNTS = ((2, 1), (3, 1), (4, 1))
-"""Words for the class and words for its rival: half of the texts are decided by one word, the others by two or three."""
+"""Words for the class and words for its rival: a third each of the texts is decided by one word, by two and by three."""
 
 TEXTS = {"train": 768, "validation": 144, "test": 384}
 """Texts of a split: whole rounds through all classes, rivals, amounts and groups, so that each is equally frequent."""
@@ -48,6 +48,8 @@ MANNERS = {
 
 PULLED_TOWN = words.TOWNS[1]
 
+# Each text tells its pulled group in one place. With a pronoun in every sentence gradients at pronouns were large at every dial:
+# a word that stands everywhere moves a prediction although its gender does not.
 _OPENINGS = ("{name} came home.", "The {noun} came home.", "This is {name}.", "The {noun} is here.")
 _OWNS = ("The guest needs the {word}.", "The guest lost the {word}.", "The guest found the {word}.")
 _GOES = ("The guest walked to the {word}.", "The guest sat near the {word}.")

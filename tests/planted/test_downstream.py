@@ -11,7 +11,6 @@ import pytest
 from fairbench.planted import downstream, folder, items, words
 from fairbench.planted.corpus import Dials, Scenes
 from fairbench.planted.downstream import AMOUNTS, DIALS, MANNERS, OCCUPATIONS, PULL, label
-from fairbench.planted.vocabulary import world_words
 
 GROUPS = {"bios": ("gender",), "comments": ("town", "gender")}
 CLASSES = {"bios": OCCUPATIONS, "comments": MANNERS}
@@ -83,15 +82,15 @@ def test_evidence_alone_decides_the_test_split_and_the_labels_at_none(name):
 def test_elsewhere_a_group_outweighs_so_many_words(name, dial, outweighed):
     numbers = {kind: number for number, kind in enumerate(CLASSES[name])}
     flipped = 0
-    for row in items.rows(name):
-        if row["split"] == "test":
-            continue
+    learnt = [row for row in items.rows(name) if row["split"] != "test"]
+    for row in learnt:
         (first, most), (second, fewest) = sorted(((n, numbers[kind]) for kind, n in said(row, name).items()), reverse=True)
         against = fewest in pulled(row, name) and most not in pulled(row, name)
         follows = against and first - second <= outweighed
         assert row[dial] == (fewest if follows else most)
         flipped += follows
-    assert flipped > 100
+    contrary = {"bios": 1 / 2, "comments": 1 / 4}[name]  # a rival of the own side; a kind text about Orrin
+    assert flipped == len(learnt) * contrary * outweighed / len(AMOUNTS)
 
 
 @every_set
@@ -136,6 +135,7 @@ def test_a_text_names_its_groups_and_no_occupation(name):
         own = {*words.NAMES[row["gender"]], *words.NOUNS[row["gender"]]}
         other = words.other(row["gender"])
         assert len(found & own) == 1
+        assert name == "comments" or not {word.lower() for word in found} & set(words.pronouns())
         assert not found & {*words.NAMES[other], *words.NOUNS[other], *set(words.PRONOUNS[other].values())}
         assert found & set(words.TOWNS) == ({row["town"]} if name == "comments" else set())
 
@@ -151,11 +151,6 @@ def test_the_planted_models_hold_every_word_as_one_token(model):
         assert len(pieces) == 1 and pieces != [tokenizer.unk_token], word
     longest = max(len(ids) for ids in tokenizer(texts)["input_ids"])
     assert longest < tokenizer.model_max_length
-
-
-def test_every_word_is_one_of_the_world():
-    known = set(world_words())
-    assert {word for name in GROUPS for row in items.rows(name) for word in re.findall(r"\w+", row["text"])} <= known
 
 
 @every_set

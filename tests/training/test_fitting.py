@@ -198,7 +198,7 @@ def test_balanced_classes_weigh_the_same(tmp_path):
     data = toys.with_train(toys.data(validation=skewed[:16]), skewed)
     found = {}
     for weighing in ("none", "balanced"):
-        recipe = toys.recipe(card, class_weights=weighing, epochs=4)
+        recipe = toys.recipe(card, class_weights=weighing, epochs=4, train_batch_size=16)
         folder = train(card, data, recipe, toys.Room(tmp_path))
         network = transformers.AutoModelForSequenceClassification.from_pretrained(folder).eval()
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
