@@ -140,8 +140,8 @@ def by_definition(model: sensitivity.Sensitive, record: Labelled, given: dict[st
         "probabilities": lambda z: z.softmax(-1), "log_probabilities": lambda z: z.log_softmax(-1), "logits": lambda z: z,
     }  # fmt: skip
     function = functions[given.get("output", "probabilities")]
-    j = np.stack([np.abs(gradient(model, ids, lambda z, k=k: function(z)[:, k])) for k in range(3)])
     signed = np.stack([gradient(model, ids, lambda z, k=k: function(z)[:, k]) for k in range(3)])
+    j = np.abs(signed)
     w = {"predicted": np.eye(3)[probs.argmax()], "gold": np.eye(3)[record.label], "uniform": np.ones(3) / 3}
     w = w[given.get("classes", "predicted")]
     if given.get("protected") == "model":
