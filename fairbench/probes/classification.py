@@ -19,9 +19,10 @@ from fairbench.models.model import Model, ModelCard
 from fairbench.records import Labelled, Record
 from fairbench.training import Prepared, Room
 from fairbench.training import classifier as room_of
-from fairbench.training.classifier import Classifier, classifier_options, learnt_nothing, refuse_unknown, unfit
+from fairbench.training.classifier import Classifier, classifier_options, refuse_unknown
+from fairbench.training.outcome import learnt_nothing
 from fairbench.training.padding import mixes_lengths
-from fairbench.training.texts import code, padded
+from fairbench.training.texts import code, padded, unfit
 
 if TYPE_CHECKING:
     import torch

@@ -21,8 +21,9 @@ from fairbench.probes.protected import Direction, Words, direction, of_likeness,
 from fairbench.probes.status import status_model
 from fairbench.records import Labelled, Record
 from fairbench.training import Prepared, Room
-from fairbench.training.classifier import Classifier, classifier, classifier_options, learnt_nothing, refuse_unknown
+from fairbench.training.classifier import Classifier, classifier, classifier_options, refuse_unknown
 from fairbench.training.network import is_ready
+from fairbench.training.outcome import learnt_nothing
 from fairbench.training.padding import mixes_lengths
 from fairbench.training.recipe import PARSERS, recipe_options
 from fairbench.training.texts import kept

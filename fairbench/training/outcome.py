@@ -56,3 +56,14 @@ def class_weights(labels: ArrayLike, classes: int) -> NDArray[np.float64]:
     """
     counts = np.bincount(np.asarray(labels), minlength=classes)
     return np.divide(len(np.asarray(labels)), classes * counts, out=np.zeros(classes), where=counts > 0)
+
+
+def learnt_nothing(about: Mapping[str, Any]) -> str | None:
+    """A sentence that flags a classifier no better than always saying the commonest class; else null."""
+    if not about or about["best"]["macro_f1"] > about["floor"] + 1e-9:
+        return None
+    return (
+        f"The classifier learnt nothing: on {about['validation']} validation texts of {about['data']['name']} its macro-F1 is "
+        f"{about['best']['macro_f1']:.3f}, and always saying the commonest class gives {about['floor']:.3f}. Its scores mean "
+        "nothing; train it longer, or on more texts."
+    )

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fairbench.models.heads import NO_EMBEDDING
+
 if TYPE_CHECKING:
     import torch
 
@@ -50,6 +52,13 @@ def code(tokenizer: Any, texts: Sequence[str], limit: int) -> list[Coded]:
             places = kept(special, limit)
             found.append(Coded(tuple(ids[i] for i in places), len(places) < len(ids), len(special) - sum(special)))
     return found
+
+
+def unfit(coded: Coded, vocabulary: int) -> str | None:
+    """Why a text can't be put to a classifier, or null."""
+    if not coded.tokens:
+        return "text without tokens"
+    return f"text with {NO_EMBEDDING}" if max(coded.ids) >= vocabulary else None
 
 
 def kept(special: Sequence[bool | int], limit: int) -> list[int]:

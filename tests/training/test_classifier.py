@@ -16,16 +16,9 @@ import transformers
 from fairbench.errors import FairbenchError
 from fairbench.models.loading import inspect_model
 from fairbench.models.model import ModelOptions
-from fairbench.training.classifier import (
-    ABOUT,
-    Classifier,
-    classifier,
-    classifier_options,
-    drawn,
-    key_of,
-    learnt_nothing,
-    train,
-)
+from fairbench.training.classifier import Classifier, classifier, classifier_options
+from fairbench.training.keeping import ABOUT, drawn, key_of, train
+from fairbench.training.outcome import learnt_nothing
 
 SPEC = importlib.util.spec_from_file_location("toys", Path(__file__).with_name("toys.py"))
 toys = importlib.util.module_from_spec(SPEC)

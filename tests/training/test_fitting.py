@@ -13,9 +13,8 @@ import torch
 import transformers
 
 from fairbench.errors import FairbenchError
-from fairbench.training import classifier as room_of
-from fairbench.training import fitting
-from fairbench.training.classifier import ABOUT, train
+from fairbench.training import fitting, keeping
+from fairbench.training.keeping import ABOUT, train
 from fairbench.training.outcome import is_stale
 from fairbench.training.texts import code, padded
 
@@ -148,7 +147,7 @@ def test_a_training_that_only_has_to_be_tidied_up_does_not_train(tmp_path, monke
         raise toys.Stopped
 
     with monkeypatch.context() as patch, pytest.raises(toys.Stopped):
-        patch.setattr(room_of, "_finish", stop)
+        patch.setattr(keeping, "_finish", stop)
         train(card, data, recipe, toys.Room(tmp_path / "stops"))
     room = toys.Room(tmp_path / "stops")
     assert same(whole, train(card, data, recipe, room))
