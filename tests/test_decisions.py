@@ -92,7 +92,7 @@ def test_the_first_impossible_row_is_named():
 
 @pytest.mark.parametrize("probs", [[0.1999, 0.8], [0.1, 0.899, 0.01], [-1e-7, 1 + 1e-7], [np.float16(0.3), np.float16(0.7)]])
 def test_rounding_is_no_fault(probs: list[float]):
-    of_probs([probs])
+    assert of_probs([probs])["prediction"].notna().all()
 
 
 def test_given_predictions_stand():
