@@ -48,8 +48,8 @@ MANNERS = {
 
 PULLED_TOWN = words.TOWNS[1]
 
-# Each text tells its pulled group in one place. With a pronoun in every sentence gradients at pronouns were large at every dial:
-# a word that stands everywhere moves a prediction although its gender does not.
+# Each text tells its pulled group in one place. With a pronoun in every sentence the ratio of prediction sensitivity did not rise
+# with the dial; why was not looked into.
 _OPENINGS = ("{name} came home.", "The {noun} came home.", "This is {name}.", "The {noun} is here.")
 _OWNS = ("The guest needs the {word}.", "The guest lost the {word}.", "The guest found the {word}.")
 _GOES = ("The guest walked to the {word}.", "The guest sat near the {word}.")
