@@ -88,7 +88,8 @@ INFO = {
             "protected-status model and 1.06 by gendered words; where one word decided, 1.98 and 3.84; where up to two did, 1.94 "
             "and 4.36. Compare classifiers by the same v; words told these apart better than a model, which spreads its weights.",
             "It need not follow the bias: the planted bios were designed, on the test texts reported, until it rose (1.39, 1.75, "
-            "1.96); in two designs before (1.28, 1.34, 1.22; 1.24, 2.16, 2.01) and on planted comments (1.00, 1.91, 1.67) it did not.",
+            "1.96); in two designs before (1.28, 1.34, 1.22; 1.24, 2.16, 2.01) and on planted comments (1.00, 1.91, 1.67) it "
+            "did not.",
             "Texts on which the classifier is certain hardly count in either sum: it is a ratio of means, carried by the others.",
             "A token that is rare in a text can have a large ratio, the more so the longer the text: compare on the same texts.",
             *_WEIGHTS,
