@@ -7,7 +7,6 @@ import contextlib
 import csv
 import json
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from fairbench.errors import FairbenchError
-from fairbench.files import digest, file_sha256, whole_file, write_json
+from fairbench.files import file_sha256, lock_of, whole_file, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +60,7 @@ class AnswerStore:
 
     def lock(self) -> FileLock:
         """Keeps other processes of this machine from making the same answers at the same time; freed also by a kill."""
-        return FileLock(Path(tempfile.gettempdir()) / f"fairbench-{digest(str(self.path.resolve()))[:16]}.lock")
+        return lock_of(self.path)
 
     def has_part(self, number: int) -> bool:
         """Whether part `number` is there, whole."""

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from fairbench.errors import FairbenchError
 from fairbench.scores import jsonable
 
@@ -81,3 +83,8 @@ def require_writable(folder: Path) -> None:
             f"--output-path {folder}: nothing can be written there ({error.strerror}). Wanted a folder that this user may write; "
             "choose another one or mend its permissions."
         ) from None
+
+
+def lock_of(path: Path) -> FileLock:
+    """Keeps other processes of this machine from making the same file or folder at the same time; freed also by a kill."""
+    return FileLock(Path(tempfile.gettempdir()) / f"fairbench-{digest(str(path.resolve()))[:16]}.lock")

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from filelock import FileLock
 
 from fairbench.errors import FairbenchError
-from fairbench.files import digest, write_json
+from fairbench.files import digest, lock_of, write_json
 from fairbench.models.loading import load_tokenizer, quiet
 from fairbench.models.model import ModelCard
 from fairbench.records import Labelled
@@ -52,7 +50,7 @@ def train(card: ModelCard, data: TrainingData, recipe: Recipe, room: Room) -> Pa
     """
     key = key_of(card, data, recipe)
     folder = room.classifiers / key
-    with FileLock(Path(tempfile.gettempdir()) / f"fairbench-{digest(str(folder.resolve()))[:16]}.lock"):
+    with lock_of(folder):
         if not (folder / ABOUT).is_file():
             _train(card, data, recipe, room, folder)
     return folder
