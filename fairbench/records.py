@@ -26,6 +26,12 @@ SPLIT, TEST = "split", "test"
 UNASKED = "unasked"
 """The name in `meta` of the reason why a record is not put to a model."""
 
+SUBJECT = "subject"
+"""The name in `meta` of the words of a prompt that say whom it is about, exactly as they stand there ("The Black woman")."""
+
+UNPARSED = "no option can be read out of the reply"
+"""Why a choice is left out whose generated reply names none of the options."""
+
 ROLES = ("target_x", "target_y", "attribute_a", "attribute_b")
 """Roles of an association test's stimuli: two target sets X, Y and two attribute sets A, B."""
 
@@ -87,7 +93,12 @@ class Slot(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Choice(Record):
-    """A prompt with options; `label`, `unknown`, `target` are indices into `options`."""
+    """A prompt with options; `label`, `unknown`, `target` are indices into `options`.
+
+    An empty prompt means that every option is a whole text (the readings of a sentence). `target` is the option that names the
+    group which the stereotype is about, whatever the polarity. Where options are shown in several orders the table has a row for
+    each; its `choice` is an index into `options` all the same.
+    """
 
     prompt: str
     options: tuple[str, ...]
@@ -109,7 +120,7 @@ class Labelled(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Prompt(Record):
-    """A text to be continued."""
+    """A text to be continued. Its table has a row for each sample, and `meta.subject` is whom it is about."""
 
     text: str
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from fairbench.errors import FairbenchError, did_you_mean
 from fairbench.files import file_sha256
@@ -24,7 +24,13 @@ from fairbench.measurement import Metric
 from fairbench.records import FORMS, Record
 from fairbench.scores import MetricInfo, TaskInfo
 
+if TYPE_CHECKING:
+    from fairbench.judges import JudgeFile
+
 Card = TypeVar("Card", MetricInfo, TaskInfo)
+
+Answers = dict[str, Any] | list[dict[str, Any]]
+"""What is answered to one record: columns of a row, or several rows."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +65,8 @@ class Probe(Protocol):
     def engine(self, model: Any) -> dict[str, str]:
         """Which of the equal ways to the answers this model allows; recorded, but in no hash."""
 
-    def answer(self, model: Any, records: Sequence[Record], options: Mapping[str, Any], batching: Any) -> list[dict[str, Any]]:
-        """One dictionary of answer columns for each record, in order."""
+    def answer(self, model: Any, records: Sequence[Record], options: Mapping[str, Any], batching: Any) -> Sequence[Answers]:
+        """For each record, in order, one dictionary of answer columns, or a list of them where it has several rows (samples)."""
 
 
 @dataclass(frozen=True)
@@ -205,6 +211,19 @@ class Registry:
             raise FairbenchError(f"There is no probe {name!r}.{did_you_mean(name, known)}")
         found: Probe = probe
         return found
+
+    def judges(self) -> dict[str, JudgeFile]:
+        """The files of all judges by name; files beside a judge hold parts of it."""
+        names = [m.name for m in pkgutil.iter_modules(importlib.import_module("fairbench.judges").__path__)]
+        modules: dict[str, Any] = {name: importlib.import_module(f"fairbench.judges.{name}") for name in names}
+        return {name: module for name, module in modules.items() if hasattr(module, "prepare")}
+
+    def judge(self, name: str) -> JudgeFile:
+        """The file of the judge of that name."""
+        known = self.judges()
+        if name not in known:
+            raise FairbenchError(f"There is no judge {name!r}.{did_you_mean(name, known)} Wanted one of {', '.join(known)}.")
+        return known[name]
 
 
 BY_NAME_ONLY = {"planted", "planted_downstream", "large"}

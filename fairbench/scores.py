@@ -42,6 +42,8 @@ class MetricInfo:
         by_notion: it compares groups of one notion (gender, race): it has the option `group_by`, and on data with groups of
             several notions each of them gets a score of its own.
         variants: it compares answers to a text with answers to its counterfactual variants, which have the text's id as `source`.
+        judge: the judge whose columns it reads (`fairbench.judges`); empty where it reads the model's own answers alone.
+        most_unparsed: the largest share of replies out of which no answer could be read (records.UNPARSED) that leaves it a value.
     """
 
     title: str
@@ -76,6 +78,8 @@ class MetricInfo:
     text_columns: tuple[str, ...] = ()
     by_notion: bool = False
     variants: bool = False
+    judge: str = ""
+    most_unparsed: float = 1.0
     version: int = 1
 
 
