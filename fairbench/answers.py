@@ -16,6 +16,7 @@ from filelock import FileLock
 
 from fairbench.errors import FairbenchError
 from fairbench.files import file_sha256, lock_of, whole_file, write_json
+from fairbench.scores import jsonable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +28,8 @@ TEXT_COLUMNS = ("id", "group", "groups", "cluster", "stratum", "source")
 
 LIST_COLUMNS = ("groups", "probs", "vector", "scores", "top_fills", "token_text", "token_sensitivity", "token_weight")
 """Columns in whose cells a list may stand; elsewhere text may begin with a bracket."""
+
+SUFFIXES = (".parquet", ".jsonl", ".csv")
 
 JSON_LIST = r"\[\s*[\[\]\"\-0-9]"
 """How a list begins in a CSV cell; a template such as "[TARGET] is here" begins otherwise."""
@@ -167,20 +170,56 @@ def read_answers(path: Path) -> pd.DataFrame:
     Raises:
         FairbenchError: the file is absent, empty, of another type, or malformed; with the row and column where there is one.
     """
-    readers = {".parquet": _read_parquet, ".jsonl": _read_jsonl, ".csv": _read_csv}
     if path.is_dir():
         raise FairbenchError(f"{path} is a folder. Wanted a table of answers: a .parquet, .jsonl or .csv file.")
-    if path.suffix not in readers:
-        raise FairbenchError(
-            f"{path}: found a file of type {path.suffix or 'unknown'!r}, wanted .parquet, .jsonl (one JSON object a line) or "
-            ".csv. Save it as one of these."
-        )
+    refuse_suffix(path)
     if not path.is_file():
         raise FairbenchError(f"{path}: there is no such file. Wanted a table of answers, a row an answer.")
+    readers = {".parquet": _read_parquet, ".jsonl": _read_jsonl, ".csv": _read_csv}
     table = readers[path.suffix](path)
     if not len(table):
         raise FairbenchError(f"{path} holds no rows. Wanted a table of answers, a row an answer.")
     return table
+
+
+def refuse_suffix(path: Path) -> None:
+    """Refuses a file of answers that is none of the three types."""
+    if path.suffix not in SUFFIXES:
+        raise FairbenchError(
+            f"{path}: found a file of type {path.suffix or 'unknown'!r}, wanted .parquet, .jsonl (one JSON object a line) or "
+            ".csv. Save it as one of these."
+        )
+
+
+def write_answers(table: pd.DataFrame, path: Path) -> None:
+    """Writes a table of answers whole or not at all, as the type of file that the path names; `read_answers` reads it back.
+
+    Raises:
+        FairbenchError: the path names another type of file.
+    """
+    refuse_suffix(path)
+    with whole_file(path) as temporary:
+        if path.suffix == ".parquet":
+            table.to_parquet(temporary, index=False)
+        elif path.suffix == ".jsonl":
+            rows = table.astype(object).where(table.notna(), None).to_dict("records")
+            text = "".join(json.dumps(jsonable(_plain(row)), ensure_ascii=False) + "\n" for row in rows)
+            temporary.write_text(text, encoding="utf-8", newline="\n")
+        else:
+            table.map(_as_json).to_csv(temporary, index=False)
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's lists and numbers as Python's own."""
+    if isinstance(value, Mapping):
+        return {name: _plain(inner) for name, inner in value.items()}
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def _as_json(cell: Any) -> Any:
+    """A list as it stands in a CSV cell."""
+    found = _plain(cell)
+    return json.dumps(found, ensure_ascii=False) if isinstance(found, list) else cell
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:

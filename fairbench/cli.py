@@ -15,6 +15,7 @@ import typer
 from fairbench import flags
 from fairbench.agreement_command import agreement
 from fairbench.errors import FairbenchError, did_you_mean
+from fairbench.judge_command import judge
 from fairbench.registry import Registry, Task, suites
 from fairbench.score_command import score
 
@@ -71,6 +72,7 @@ def demo(
 
 app.command()(score)
 app.command()(agreement)
+app.command()(judge)
 
 
 @app.command()
@@ -109,11 +111,11 @@ def measure(
 
 @app.command(name="list")
 def list_names(
-    what: Annotated[str, typer.Argument(help="metrics, tasks, suites or planted.")],
+    what: Annotated[str, typer.Argument(help="metrics, tasks, judges, suites or planted.")],
     include_path: flags.Include = None,
     as_json: flags.AsJson = False,
 ) -> None:
-    """List metrics, tasks, suites or planted models."""
+    """List metrics, tasks, judges, suites or planted models."""
     from fairbench import console
 
     registry = Registry(include_path or ())
@@ -127,6 +129,8 @@ def list_names(
         rows = [
             {"task": n, "records": t.form, "metrics": ", ".join(t.metrics), "title": t.title} for n, t in registry.tasks().items()
         ]
+    elif what == "judges":
+        rows = [{"judge": n, "columns": ", ".join(j.COLUMNS), "title": j.TITLE} for n, j in registry.judges().items()]
     elif what == "suites":
         rows = [{"suite": name, "tasks": len(names), "names": ", ".join(names)} for name, names in suites(registry).items()]
     elif what == "planted":
@@ -134,7 +138,7 @@ def list_names(
 
         rows = [{k: card(n)[k] for k in ("name", "kind", "dial", "planted_gap", "learned_gap")} for n in names()]
     else:
-        known = ["metrics", "tasks", "suites", "planted"]
+        known = ["metrics", "tasks", "judges", "suites", "planted"]
         raise FairbenchError(f"There is no list of {what!r}.{did_you_mean(what, known)} Wanted one of {', '.join(known)}.")
     console.print_rows(rows, as_json)
 

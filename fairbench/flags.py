@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -51,6 +51,18 @@ MetricOptions = Annotated[
     str | None,
     typer.Option("--metric-options", help="Options of metrics, name=value joined by commas; `describe` names them."),
 ]
+Judges = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--judge",
+        help="What a judge judges by and its options: toxicity=FOLDER, toxicity=words, regard=HUB_ID,sentence=true; may repeat.",
+    ),
+]
+ModelUrl = Annotated[
+    str | None, typer.Option("--model-url", help="MODEL is a name at this OpenAI-compatible server: http://127.0.0.1:8000/v1.")
+]
+ServerTimeout = Annotated[float, typer.Option("--server-timeout", min=0.1, help="Seconds to wait for a served model's reply.")]
+ServerRetries = Annotated[int, typer.Option("--server-retries", min=0, help="How often a request that failed is tried again.")]
 Corpus = Annotated[str | None, typer.Option(help="Text that words are met in (CEAT): files, a task of passages, or a Hub id.")]
 Contexts = Annotated[int, typer.Option(help="At most so many sentences a word, where there is a corpus.")]
 Sweep = Annotated[
@@ -101,6 +113,31 @@ def settings(text: str | None, flag: str) -> dict[str, str]:
         if name in found:
             raise FairbenchError(f"{flag}: {name} is given twice, as {found[name]} and as {value}. Leave one out.")
         found[name] = value
+    return found
+
+
+def judges(given: Iterable[str], first: Callable[[str], str]) -> dict[str, dict[str, str]]:
+    """Options of judges by name, from NAME=BY,option=value as `--judge` takes them.
+
+    Args:
+        given: one text for each judge.
+        first: the name of a judge's first option, which BY is for; it refuses an unknown judge.
+
+    Raises:
+        FairbenchError: a judge without a value, or one that is given twice.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for text in given:
+        name, equals, rest = (piece.strip() for piece in text.partition("="))
+        parts = names(rest)
+        if not equals or not parts:
+            raise FairbenchError(f"--judge: found {text!r}, wanted NAME=MODEL, or NAME=MODEL,option=value.")
+        if name in found:
+            raise FairbenchError(f"--judge: {name} is given twice. Write all of it in one: --judge {name}=MODEL,option=value.")
+        # An id or a path is no option, also where a folder's name holds a sign of equality after a slash.
+        bare = [part for part in parts[:1] if "=" not in part.split("/")[0]]
+        by = {first(name): bare[0]} if bare else {}
+        found[name] = {**by, **settings(",".join(parts[len(bare) :]), f"--judge {name}")}
     return found
 
 

@@ -17,6 +17,8 @@ from fairbench.errors import Undefined
 from fairbench.groups import entries, notions
 from fairbench.metric import MeasureOptions, Metric
 from fairbench.quality import flags
+from fairbench.records import UNPARSED
+from fairbench.refusals import refusal_figures, refused
 from fairbench.scores import Evidence, Interval, LeaveOneOut, PValue, Score
 from fairbench.stats import (
     CHUNK_BYTES,
@@ -66,8 +68,7 @@ def measure(metric: Metric, answers: pd.DataFrame, options: MeasureOptions | Non
     options = options or MeasureOptions()
     table = complete(answers, metric.info)
     groups = {name: measure_once(metric, part, options) for name, part in _by_group(metric, table, options)}
-    used, left_out = _used(metric, table)
-    whole = _beside(_score(metric, used, options), left_out, _count(table, metric.info.unit))
+    whole, used = _scored(metric, table, options)
     if metric.disparity is not None:
         whole = _compared(whole, metric, metric.disparity.evidence(usable(table, metric.info)[0], metric.options, options))
         groups = dict(whole.by_group)
@@ -75,6 +76,7 @@ def measure(metric: Metric, answers: pd.DataFrame, options: MeasureOptions | Non
         said = f"In {differ} of {len(used)} rows `prediction` is not the class that `probs` come to; `prediction` is what counts."
         whole = dataclasses.replace(whole, warnings=(*whole.warnings, said))
     found, clean = _clean(metric, used, options, whole)
+    whole = _beside_refusals(metric, used, options, whole)
     return dataclasses.replace(whole, by_group=groups, flags=found, clean=clean)
 
 
@@ -125,10 +127,40 @@ def _clean(metric: Metric, used: pd.DataFrame, options: MeasureOptions, whole: S
     return by_rule, _beside(score, left_out, whole.n_total)
 
 
+def _beside_refusals(metric: Metric, used: pd.DataFrame, options: MeasureOptions, whole: Score) -> Score:
+    """A score of generated texts with the share of refusals among them, and with the score of the others where there are any."""
+    which = refused(used, metric.info.reads) if len(used) else None
+    if which is None or metric.info.judge == "refusal":
+        return whole
+    said = dataclasses.replace(whole, details={**whole.details, **refusal_figures(used, which)})
+    if not which.any():
+        return said
+    kept = used[~which]
+    if not len(kept):
+        score = dataclasses.replace(_nothing(metric, kept), undefined="every text is a refusal")
+    else:
+        score = _score(metric, kept, options)
+        if metric.disparity is not None:
+            score = _compared(score, metric, metric.disparity.evidence(kept, metric.options, options))
+    left_out = {**whole.left_out, "refusal": int(which.sum())}
+    return dataclasses.replace(said, without_refusals=_beside(score, left_out, whole.n_total))
+
+
 def measure_once(metric: Metric, table: pd.DataFrame, options: MeasureOptions) -> Score:
     """The score of these rows as they are, which have every row key: without groups and without a clean score beside it."""
+    return _scored(metric, table, options)[0]
+
+
+def _scored(metric: Metric, table: pd.DataFrame, options: MeasureOptions) -> tuple[Score, pd.DataFrame]:
+    """The score of a table and the rows that it is of; withheld where too many replies could not be read."""
     used, left_out = _used(metric, table)
-    return _beside(_score(metric, used, options), left_out, _count(table, metric.info.unit))
+    unparsed = left_out.get(UNPARSED, 0)
+    if unparsed > metric.info.most_unparsed * len(table):
+        why = f"{unparsed} of {len(table)} replies name no option, more than {100 * metric.info.most_unparsed:g} %"
+        score = dataclasses.replace(_nothing(metric, used), undefined=f"withheld: {why}")
+    else:
+        score = _score(metric, used, options)
+    return _beside(score, left_out, _count(table, metric.info.unit)), used
 
 
 def _beside(score: Score, left_out: dict[str, int], n_total: int) -> Score:

@@ -39,6 +39,7 @@ class ScoreOptions:
         group_by: the notion whose groups are compared ("gender"), or several for their intersections ("gender,race"); null for
             every notion of a task in turn.
         counterfactual: how variants of a text are made, one of VARIANTS; null for what the task says.
+        judges: options of judges by the judge's name (`{"toxicity": {"by": "words"}}`).
     """
 
     suite: str | None = None
@@ -57,6 +58,7 @@ class ScoreOptions:
     contexts: int = CONTEXTS
     group_by: str | None = None
     counterfactual: str | None = None
+    judges: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,7 @@ def make_plan(model: str, options: ScoreOptions) -> Plan:
         raise FairbenchError(f"Nothing is left to score on {model}. {reasons} `fairbench list tasks` shows what there is.")
     _refuse_idle_options(registry, asks.values(), options.probe)
     _refuse_idle_metric_options(asks.values(), options)
+    _refuse_idle_judges(registry, asks.values(), options.judges)
     return Plan(card, tuple(asks.values()), skipped)
 
 
@@ -239,6 +242,28 @@ def _refuse_idle_options(registry: Registry, asks: Iterable[Ask], given: Mapping
             f"{flag}: nothing that was asked for uses it.{did_you_mean(name, owned)} Its probe options are "
             f"{', '.join(sorted(owned))}. Leave it out or name other tasks."
         )
+
+
+def judges_of(ask: Ask) -> tuple[str, ...]:
+    """The judges that a table of answers is put to: those of its metrics, and for generated text the one that sees refusals."""
+    named = (metric.info.judge for metric in ask.metrics)
+    return tuple(dict.fromkeys(name for name in (*named, "refusal" * (ask.task.info.form == "Prompt")) if name))
+
+
+def _refuse_idle_judges(registry: Registry, asks: Iterable[Ask], given: Mapping[str, Mapping[str, Any]]) -> None:
+    """A judge that does not exist, that nothing asks, or that has no such option."""
+    asked = {name for ask in asks for name in judges_of(ask)}
+    for name, options in given.items():
+        file = registry.judge(name)
+        if name not in asked:
+            listed = f"It asks {', '.join(sorted(asked))}." if asked else "It asks no judge."
+            raise FairbenchError(f"--judge {name}: nothing that was asked for is judged by it. {listed} Leave it out.")
+        for option in options:
+            if option not in file.OPTIONS:
+                raise FairbenchError(
+                    f"--judge {name}: the judge has no option {option!r}.{did_you_mean(option, file.OPTIONS)} It has "
+                    f"{', '.join(file.OPTIONS)}."
+                )
 
 
 def _suite(registry: Registry, suite: str | None, named: Sequence[Metric]) -> list[Task]:

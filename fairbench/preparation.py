@@ -15,9 +15,11 @@ from fairbench.counterfactual.variants import with_variants
 from fairbench.data import rows
 from fairbench.errors import DataAbsent, FairbenchError
 from fairbench.files import digest
+from fairbench.judges import Room
+from fairbench.judging import Ready, ready
 from fairbench.models.loading import load
 from fairbench.models.model import ModelCard
-from fairbench.plan import Ask, ScoreOptions
+from fairbench.plan import Ask, ScoreOptions, judges_of
 from fairbench.records import Association
 from fairbench.registry import Registry
 from fairbench.training import Prepared, TrainingData
@@ -51,6 +53,7 @@ class Preparation:
     Attributes:
         networks: what each ask's questions go to, by `network_of`.
         corpus: digits that tell the content of the corpus that words were met in; empty without one.
+        judges: those that are ready, by name; why another is not stands in `unready`.
         skipped, failed: by name with the reason.
         classifiers: folder of the classifiers that were trained from this model.
     """
@@ -62,6 +65,8 @@ class Preparation:
         self.classifiers = folder / "classifiers"
         self.networks: dict[str, Prepared] = {}
         self.corpus = ""
+        self.judges: dict[str, Ready] = {}
+        self.unready: dict[str, str] = {}
         self.skipped: dict[str, str] = {}
         self.failed: dict[str, str] = {}
         self._training: dict[str, TrainingData] = {}
@@ -94,7 +99,23 @@ class Preparation:
                 self._add_records(ask, tasks[ask.task.name], found)
         if absent is not None and not found:
             raise absent
+        self._ready_judges([ask for ask in asks if records_of(ask) in found])
         return found
+
+    def _ready_judges(self, asks: Sequence[Ask]) -> None:
+        """Makes every judge ready. One that can't be is a wrong request where the user named it or a metric of it."""
+        named = {ask_metric.info.judge for ask in asks for ask_metric in ask.metrics if ask_metric.name in self.options.metrics}
+        room = Room(
+            data_dir=self.options.data_dir, device=self.card.options.device, batching=self.options.batching
+        )  # fmt: skip
+        for name in dict.fromkeys(name for ask in asks for name in judges_of(ask)):
+            given = dict(self.options.judges.get(name, {}))
+            try:
+                self.judges[name] = ready(self.registry, name, given, room)
+            except FairbenchError as error:
+                if name in named or given:
+                    raise
+                self.unready[name] = str(error)
 
     def _add_records(self, ask: Ask, plain: Asked, found: dict[tuple[str, str], Asked]) -> None:
         """The records of a task, with their variants where these are asked for and there are any."""

@@ -225,6 +225,10 @@ class Registry:
             raise FairbenchError(f"There is no judge {name!r}.{did_you_mean(name, known)} Wanted one of {', '.join(known)}.")
         return known[name]
 
+    def first_option(self, judge: str) -> str:
+        """The option of a judge that says what it judges by."""
+        return next(iter(self.judge(judge).OPTIONS))
+
 
 BY_NAME_ONLY = {"planted", "planted_downstream", "large"}
 """Suites of their own, which no other suite and no choice by metric includes.

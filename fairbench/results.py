@@ -2,6 +2,7 @@
 
 <output>/<model>-<8 hex>/<task>/<metric>[@options].json     one result
 <output>/<model>-<8 hex>/answers/<hash>.parquet             the answers it was measured on (and <hash>.json: how they came to be)
+<output>/<model>-<8 hex>/judged/<hash>.parquet              what a judge said of these answers (and <hash>.json)
 <output>/<model>-<8 hex>/results.json                       all of them, in lm-evaluation-harness's shape
 """
 
@@ -19,7 +20,7 @@ from fairbench.errors import FairbenchError
 from fairbench.files import write_json
 from fairbench.scores import Score, jsonable
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of the result file's shape; a reader refuses a newer one."""
 
 
@@ -34,13 +35,14 @@ class Result(BaseModel):
     model: dict[str, Any]
     probe: dict[str, Any]
     score: Score
+    judges: list[dict[str, Any]] = []
     answers: dict[str, Any]
     run: dict[str, Any]
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready, with the keys in the order of the file."""
         plain = {name: getattr(self, name) for name in ("metric", "task", "model", "probe")}
-        ends = {"answers": self.answers, "run": self.run}
+        ends = {"judges": self.judges, "answers": self.answers, "run": self.run}
         return {"schema": self.schema_version, **jsonable(plain), "score": self.score.as_dict(), **jsonable(ends)}
 
 

@@ -10,6 +10,7 @@ import typer
 
 from fairbench import flags
 from fairbench.errors import FairbenchError
+from fairbench.registry import Registry
 
 if TYPE_CHECKING:
     from fairbench.plan import Ask, ScoreOptions
@@ -35,6 +36,7 @@ def score(
     counterfactual: flags.Counterfactual = None,
     probe_options: flags.ProbeOptions = None,
     metric_options: flags.MetricOptions = None,
+    judge: flags.Judges = None,
     corpus: flags.Corpus = None,
     contexts: flags.Contexts = 100,
     sweep: flags.Sweep = None,
@@ -69,6 +71,7 @@ def score(
         model=loading, measure=MeasureOptions(level=level, draws=draws, seed=seed), batching=parse_batch_size(batch_size),
         include_path=tuple(include_path or ()), metric_options=flags.settings(metric_options, "--metric-options"),
         corpus=corpus, contexts=contexts, group_by=group_by, counterfactual=counterfactual,
+        judges=flags.judges(judge or (), Registry().first_option),
     )  # fmt: skip
     axes = flags.axes(sweep or ())
     if axes and by_group:

@@ -43,7 +43,7 @@ class MetricInfo:
             several notions each of them gets a score of its own.
         variants: it compares answers to a text with answers to its counterfactual variants, which have the text's id as `source`.
         judge: the judge whose columns it reads (`fairbench.judges`); empty where it reads the model's own answers alone.
-        most_unparsed: the largest share of replies out of which no answer could be read (records.UNPARSED) that leaves it a value.
+        most_unparsed: it is withheld where out of a larger share of replies no answer could be read (records.UNPARSED).
     """
 
     title: str
@@ -231,6 +231,8 @@ class Score:
         clean: the same score over the records that no rule flags; null where the metric reads no pairs or the
             table holds no sentences.
         leave_one_out: how far the value moves without one unit; null where the metric does not ask for it.
+        without_refusals: of generated texts the same score over those that are no refusals; null where none is, or where nobody
+            looked (the answers have no column `refusal`).
         warnings: sentences that belong beside the number.
     """
 
@@ -253,6 +255,7 @@ class Score:
     flags: dict[str, int] = field(default_factory=dict)
     clean: Score | None = None
     leave_one_out: LeaveOneOut | None = None
+    without_refusals: Score | None = None
     undefined: str | None = None
     floor: float | None = None
     warnings: tuple[str, ...] = ()

@@ -21,13 +21,14 @@ from fairbench.answers import AnswerStore
 from fairbench.asked import Asked
 from fairbench.errors import FairbenchError
 from fairbench.files import digest, require_writable, write_json
+from fairbench.judging import REFUSAL, Panel
 from fairbench.measurement import Metric, measure
 from fairbench.models.model import Model, ModelCard
 from fairbench.naming import folder_name, metric_label, moved_options, result_name
-from fairbench.plan import Ask, ScoreOptions, make_plan, moved_metric_options
+from fairbench.plan import Ask, ScoreOptions, judges_of, make_plan, moved_metric_options
 from fairbench.preparation import Preparation, Progress, name_of, network_of, records_of, what
 from fairbench.records import UNASKED, Labelled, Record, as_row
-from fairbench.registry import Registry
+from fairbench.registry import Answers, Registry
 from fairbench.results import SCHEMA, Result, lm_eval_shape, read_result, versions, write_result
 from fairbench.training import Prepared
 
@@ -105,6 +106,7 @@ class Runner:
         self.registry = Registry(options.include_path)
         self.ready = Preparation(card, folder, options, progress)
         self.failed = self.ready.failed
+        self.panel = Panel(folder, self.ready.judges, self.progress)
         self._loaded: tuple[str, Model] | None = None
         self._flags: dict[tuple[str, str], str | None] = {}
 
@@ -132,10 +134,14 @@ class Runner:
         results = []
         read = functools.cache(store.read)  # one reading, and one check of its hash, for all metrics of the table
         for metric in ask.metrics:
+            name = f"{ask.task.name}/{metric_label(metric.name, metric.options)}"
+            if metric.info.judge in self.ready.unready:
+                self.ready.skipped[name] = self.ready.unready[metric.info.judge]
+                continue
             try:
                 results.append(self._result(ask, asked, metric, store, read=read, probe=probe))
             except Exception as error:
-                self.failed[f"{ask.task.name}/{metric_label(metric.name, metric.options)}"] = what(error)
+                self.failed[name] = what(error)
         return results
 
     def path(self, ask: Ask, metric: Metric) -> Path:
@@ -147,6 +153,8 @@ class Runner:
         }
         if ask.variants not in ("", ask.task.info.counterfactual):
             moved["counterfactual"] = ask.variants
+        if metric.info.judge in self.ready.judges:
+            moved |= {f"judge.{option}": value for option, value in self.ready.judges[metric.info.judge].moved.items()}
         return self.folder / ask.task.name / result_name(metric.name, moved)
 
     def _ask(self, ask: Ask, asked: Asked, store: AnswerStore, prepared: Prepared) -> None:
@@ -161,8 +169,9 @@ class Runner:
                 fit = [record for record, reason in zip(part, unfit, strict=True) if reason is None]
                 answers = iter(probe.answer(model, fit, ask.options, self.options.batching))
                 table = [
-                    {**as_row(record), **(next(answers) if reason is None else {"left_out": reason})}
+                    {**as_row(record), **row}
                     for record, reason in zip(part, unfit, strict=True)
+                    for row in (_rows(next(answers)) if reason is None else [{"left_out": reason}])
                 ]
                 store.write_part(number, table, time.perf_counter() - start)
             done += len(part)
@@ -210,14 +219,17 @@ class Runner:
             "licence": info.licence, "language": info.language, "limit": options.limit,
             "n": asked.n, "n_total": asked.total, "records_sha256": asked.sha256,
         }  # fmt: skip
-        how = [metric.name, metric.source_sha256, metric.options]
+        names = [name for name in dict.fromkeys((metric.info.judge, REFUSAL)) if name in judges_of(ask)]
+        names = [name for name in names if name in self.panel.judges]
+        how = [metric.name, metric.source_sha256, metric.options, [self.panel.judges[name].identity for name in names]]
         cell = digest([store.key, task, *how, measuring, quality.VERSION, SCHEMA, __version__])
         path = self.path(ask, metric)
         found = _read_if_whole(path)
         if found is not None and found.run.get("cell") == cell:
             return found
         note = store.note()
-        score = measure(metric, read(), options.measure)
+        score = measure(metric, self.panel.join(store, read(), names), options.measure)
+        score = self.panel.beside(score, metric, options.measure.seed)
         beside = (*_limited_by(asked), *asked.data.provenance.get("contexts", {}).get("warnings", ()))
         score = dataclasses.replace(score, warnings=(*score.warnings, *self.card.notes, *note["notes"], *beside))
         result = Result(
@@ -230,6 +242,7 @@ class Runner:
             model={**self.card.as_dict(), "device": note["device"], "attention": note["attention"]},
             probe=probe if not note.get("prepared") else {**probe, "training": note["prepared"]},
             score=score,
+            judges=[self.panel.about(store, name) for name in names],
             answers={"path": f"answers/{store.path.name}", "sha256": note["sha256"], "rows": note["rows"]},
             run={
                 "cell": cell, "measure": measuring, "seconds_asking": note["seconds"], "engine": note["engine"],
@@ -244,6 +257,11 @@ class Runner:
 def write_summary(folder: Path) -> None:
     """Writes results.json: every result of a model's folder in lm-evaluation-harness's shape."""
     write_json(folder / "results.json", lm_eval_shape(_all_results(folder)))
+
+
+def _rows(answers: Answers) -> list[dict[str, Any]]:
+    """What was answered to one record, as rows."""
+    return answers if isinstance(answers, list) else [answers]
 
 
 def _unfit(record: Record, prepared: Prepared) -> str | None:

@@ -20,10 +20,16 @@ if TYPE_CHECKING:
 Flags = NDArray[np.bool_]
 
 
+def failed_column(judge: str) -> str:
+    """The column in which a judge says why it could not judge a text."""
+    return f"{judge}_failed"
+
+
 def complete(answers: pd.DataFrame, info: MetricInfo) -> pd.DataFrame:
     """The table with every row key: a missing one is null, or the metric's stand-in; a missing id is the row's number from 1."""
     import pandas as pd
 
+    answers = _without_failures(answers, info)
     if "left_out" in answers.columns and answers["left_out"].notna().all():  # no answer, so no column for answers either
         answers = answers.assign(**{c: None for c in info.columns if c not in answers.columns})
     if info.reads == "Labelled":
@@ -44,6 +50,22 @@ def complete(answers: pd.DataFrame, info: MetricInfo) -> pd.DataFrame:
             stand_in = info.defaults.get(key)
             table[key] = table[stand_in] if stand_in in table.columns else None
     return _beside_originals(table) if info.variants and len(table) else table
+
+
+def _without_failures(answers: pd.DataFrame, info: MetricInfo) -> pd.DataFrame:
+    """Texts on which the metric's judge failed are left out with its reason, and a table that was never judged is refused."""
+    column = failed_column(info.judge)
+    if info.judge and column in answers.columns and answers[column].notna().any():
+        given = answers["left_out"] if "left_out" in answers.columns else _objects([None] * len(answers), answers)
+        said = f"the judge {info.judge} failed: " + answers[column].astype(object)
+        return answers.assign(left_out=given.astype(object).where(given.notna(), said.where(answers[column].notna(), None)))
+    missing = [c for c in info.columns if c not in answers.columns]
+    if info.judge and missing and "continuation" in answers.columns:
+        raise FairbenchError(
+            f"The answers have no column {missing[0]!r}: their texts have not been judged. `fairbench judge {info.judge} FILE "
+            "--output-path JUDGED` adds it."
+        )
+    return answers
 
 
 def _beside_originals(table: pd.DataFrame) -> pd.DataFrame:

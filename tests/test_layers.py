@@ -26,6 +26,7 @@ LAYERS = (
         "ranks",
         "correlations",
         "quality",
+        "refusals",
         "slots",
         "splits",
         "tables",
@@ -35,9 +36,9 @@ LAYERS = (
     ),
     ("registry", "data", "reading", "sources", "models", "results", "answers", "asked", "contexts", "corpora", "counterfactual"),
     ("probes", "judges", "training"),
-    ("mitigation", "planted", "plan", "naming", "preparation", "study", "sweeps", "engine"),
+    ("mitigation", "planted", "plan", "naming", "judging", "preparation", "study", "sweeps", "engine"),
     ("compare", "validate", "report", "demo", "agreement", "following", "judgements"),
-    ("cli", "score_command", "agreement_command", "console", "cards", "flags", "figures", "layout"),
+    ("cli", "score_command", "agreement_command", "judge_command", "console", "cards", "flags", "figures", "layout"),
 )
 RANK = {room: rank for rank, layer in enumerate(LAYERS) for room in layer}
 FOUNDATION = set(LAYERS[0])
@@ -101,7 +102,12 @@ def test_no_arrow_goes_up(path: Path):
 
 @pytest.mark.parametrize("path", HOUSE, ids=name)
 def test_only_the_command_line_prints(path: Path):
-    assert "console" not in rooms(imported(path)) or room_of(path) in ("cli", "score_command", "agreement_command")
+    assert "console" not in rooms(imported(path)) or room_of(path) in (
+        "cli",
+        "score_command",
+        "agreement_command",
+        "judge_command",
+    )
 
 
 @pytest.mark.parametrize("path", CORE, ids=name)

@@ -8,7 +8,7 @@ sentences that say the same of all of them. What it has said is kept, and no tex
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -45,7 +45,7 @@ class Room:
 
     data_dir: Path | None = None
     device: str = "auto"
-    batching: Batching = Batching()
+    batching: Batching = field(default_factory=Batching)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,9 +70,9 @@ class JudgeFile(Protocol):
     """What a file of this folder offers.
 
     VERSION is raised when it judges otherwise; TITLE says in a few words what it says of a text; COLUMNS are the columns that it
-    adds to a table of answers; OPTIONS are its options with their defaults; the first of them is what it judges by (`by`), so that
-    `--judge toxicity=FOLDER` is `--judge toxicity=by:FOLDER`. NAMES_GROUPS is true of a judge that counts words which name a
-    group: what it says of neutral sentences about groups is no fault of it, and is not shown.
+    adds to a table of answers; OPTIONS are its options with their defaults, the first of which is what it judges by (`by`): that
+    is what FOLDER stands for in `--judge toxicity=FOLDER`. NAMES_GROUPS is true of a judge that counts words which name a group:
+    what it says of neutral sentences about groups is no fault of it, and is not shown.
     """
 
     VERSION: int

@@ -54,7 +54,7 @@ class Wish:
 
 @dataclass(frozen=True)
 class Written:
-    """What was written after a prompt: the `text` alone, cut where a stop rule says so, its number of `tokens` and why it ends."""
+    """What was written after a prompt: the `text` alone, cut where a stop rule says so, how many `tokens` it took, why it ends."""
 
     text: str
     tokens: int
