@@ -192,7 +192,10 @@ class Panel:
         """Columns of each text in order; of equal ones only the first is judged, in this table and in those before it."""
         known = self._said.setdefault(ready.name, {})
         parts = [ready.judge.reads(one) for one in said]
-        new = {part: one for part, one in zip(reversed(parts), reversed(said), strict=True) if part not in known}
+        new: dict[tuple[str, ...], Said] = {}
+        for part, one in zip(parts, said, strict=True):
+            if part not in known:
+                new.setdefault(part, one)
         for part, row in zip(new, ready.judge.judge(list(new.values())), strict=True):
             reason = row.get(FAILED)
             known[part] = {**{c: None if reason else row.get(c) for c in ready.file.COLUMNS}, failed_column(ready.name): reason}

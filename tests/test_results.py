@@ -60,7 +60,7 @@ def test_a_result_is_the_same_after_reading(tmp_path: Path):
     assert again.score.value == 100 / 3 and isinstance(again.score.warnings, tuple)
     assert again.score.by_group["b"].undefined == "every pair is a tie"
     content = json.loads(path.read_text(encoding="utf-8"))
-    assert list(content) == ["schema", "metric", "task", "model", "probe", "score", "answers", "run"]
+    assert list(content) == ["schema", "metric", "task", "model", "probe", "score", "judges", "answers", "run"]
     assert content["schema"] == SCHEMA and "é" in path.read_text(encoding="utf-8")
 
 
@@ -88,7 +88,7 @@ def broken(change) -> str:
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        (broken(lambda c: c.update(schema=SCHEMA + 1)), "schema: Input should be less than or equal to 2"),
+        (broken(lambda c: c.update(schema=SCHEMA + 1)), "schema: Input should be less than or equal to 3"),
         (broken(lambda c: c.pop("schema")), "schema: Field required"),
         (broken(lambda c: c.pop("score")), "score: Field required"),
         (broken(lambda c: c.pop("answers")), "answers: Field required"),
