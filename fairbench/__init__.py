@@ -79,6 +79,7 @@ def score(model: str, **options: Any) -> Run:
         **options: as on the command line, with underscores: `suite`, `tasks`, `metrics` (lists), `limit`, `data_dir`,
             `output_path`, `include_path`, `batch_size`; `scorer`, `pooling`, `layer` and `probe_options` (a mapping);
             `metric_options` (a mapping), `corpus`, `contexts`; `train_on`, `train_seed`, `group_by`, `counterfactual`;
+            `judges` (options by the judge's name: `{"toxicity": {"by": "words"}}`);
             `revision`, `dtype`, `device`, `apply_chat_template`, `trust_remote_code`, `allow_pickle`; `level`, `draws`, `seed`.
 
     Returns:

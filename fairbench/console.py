@@ -69,6 +69,8 @@ def score_rows(name: str, metric: str, score: Score, by_group: bool = False) -> 
     yield _cells(name, metric, score), beside_text(score)
     if score.clean and score.flags:
         yield _cells("", "  clean", score.clean), ""
+    if score.without_refusals:
+        yield _cells("", "  without refusals", score.without_refusals), ""
     if by_group:
         for group, part in score.by_group.items():
             yield _cells("", f"  {group}", part), ""

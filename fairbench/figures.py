@@ -25,6 +25,12 @@ LABELS = {
 }
 """Details whose names in the files are short."""
 
+NOTION_LABELS = {
+    "judge_gap": "gap that the judge alone finds in neutral sentences",
+    "refusal_gap": "gap of the refusal rate",
+}
+"""Details that there is one of for each notion of groups, as <name>.<notion>."""
+
 LEAST_P = 1e-300
 """Below it a p-value is a statement about floating point."""
 
@@ -82,6 +88,11 @@ def beside_text(score: Score) -> str:
         said.append(f"without one {unit} {figure(one.low)} ({one.low_without}) to {figure(one.high)} ({one.high_without})")
     if score.floor is not None:
         said.append(f"floor {figure(score.floor)}, to be expected by chance")
+    judged = [value for key, value in score.details.items() if key.startswith("judge_gap.")]
+    if judged:
+        said.append(f"judge alone, in neutral sentences, up to {figure(max(judged))}")
+    if refused := score.details.get("refusal_rate"):
+        said.append(f"{100 * refused:.3g} % refusals")
     if "es_2.5%" in score.details:
         low, high = figure(score.details["es_2.5%"]), figure(score.details["es_97.5%"])
         said.append(f"95 % of the draws' effect sizes {low} to {high}")
@@ -106,11 +117,19 @@ def score_lines(score: Score) -> Iterator[str]:
             f"without one of {one.units} {score.unit}s: from {figure(one.low)} without {one.low_without!r} to {figure(one.high)} "
             f"without {one.high_without!r}"
         )
-    yield from (f"{LABELS.get(key, key.replace('_', ' '))}: {figure(value)}" for key, value in score.details.items())
+    yield from (f"{_label(key)}: {figure(value)}" for key, value in score.details.items())
     yield from (f"{key.replace('_', ' ')}: {count}" for key, count in score.counts.items())
     yield from filter(None, [flagged_text(score)])
     yield from (f"  {rule.replace('_', ' ')} {count}: {RULES.get(rule, '')}" for rule, count in score.flags.items())
     yield from (left_out_text(reason, count) for reason, count in score.left_out.items())
+
+
+def _label(key: str) -> str:
+    """What a detail is called."""
+    name, _, notion = key.partition(".")
+    if notion and name in NOTION_LABELS:
+        return f"{NOTION_LABELS[name]}, {notion}"
+    return LABELS.get(key, key.replace("_", " "))
 
 
 def spread_text(spread: Spread) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import platform
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,18 +18,17 @@ from typing import TYPE_CHECKING, Any
 from fairbench import __version__, quality
 from fairbench.answers import AnswerStore
 from fairbench.asked import Asked
+from fairbench.asking import Asker
 from fairbench.errors import FairbenchError
 from fairbench.files import digest, require_writable, write_json
 from fairbench.judging import REFUSAL, Panel
 from fairbench.measurement import Metric, measure
-from fairbench.models.model import Model, ModelCard
+from fairbench.models.model import ModelCard
 from fairbench.naming import folder_name, metric_label, moved_options, result_name
 from fairbench.plan import Ask, ScoreOptions, judges_of, make_plan, moved_metric_options
 from fairbench.preparation import Preparation, Progress, name_of, network_of, records_of, what
-from fairbench.records import UNASKED, Labelled, Record, as_row
-from fairbench.registry import Answers, Registry
+from fairbench.registry import Registry
 from fairbench.results import SCHEMA, Result, lm_eval_shape, read_result, versions, write_result
-from fairbench.training import Prepared
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,8 +105,7 @@ class Runner:
         self.ready = Preparation(card, folder, options, progress)
         self.failed = self.ready.failed
         self.panel = Panel(folder, self.ready.judges, self.progress)
-        self._loaded: tuple[str, Model] | None = None
-        self._flags: dict[tuple[str, str], str | None] = {}
+        self._asker = Asker(card, self.registry, options.batching, self.progress)
 
     def run(self, ask: Ask, asked: Asked) -> list[Result]:
         """The results of one table of answers, from disk where they are there."""
@@ -126,7 +123,7 @@ class Runner:
         try:
             with store.lock():  # a second process waits, and then finds the answers there
                 if not store.finished():
-                    self._ask(ask, asked, store, prepared)
+                    self._asker.ask(ask, asked, store, prepared)
                 store.tidy()
         except Exception as error:  # whatever one task dies of, the others go on
             self.failed[name_of(ask)] = what(error)
@@ -156,51 +153,6 @@ class Runner:
         if metric.info.judge in self.ready.judges:
             moved |= {f"judge.{option}": value for option, value in self.ready.judges[metric.info.judge].moved.items()}
         return self.folder / ask.task.name / result_name(metric.name, moved)
-
-    def _ask(self, ask: Ask, asked: Asked, store: AnswerStore, prepared: Prepared) -> None:
-        probe, done, number = self.registry.probe(ask.probe), 0, -1
-        what = f"{ask.task.name} ({ask.probe})"
-        self.progress(what, 0, asked.n)
-        for number, part in enumerate(asked.parts()):
-            if not store.has_part(number):
-                model = self._model(prepared)
-                start = time.perf_counter()
-                unfit = [_unfit(record, prepared) for record in part]
-                fit = [record for record, reason in zip(part, unfit, strict=True) if reason is None]
-                answers = iter(probe.answer(model, fit, ask.options, self.options.batching))
-                table = [
-                    {**as_row(record), **row}
-                    for record, reason in zip(part, unfit, strict=True)
-                    for row in (_rows(next(answers)) if reason is None else [{"left_out": reason}])
-                ]
-                store.write_part(number, table, time.perf_counter() - start)
-            done += len(part)
-            self.progress(what, done, asked.n)
-        model = self._model(prepared)
-        about = dict(prepared.about())
-        key = ask.probe, digest(dict(prepared.identity))
-        if key not in self._flags:
-            self._flags[key] = probe.sanity(model)
-        flag = self._flags[key]
-        warnings = asked.data.provenance.get("warnings", ())
-        store.finish(
-            number + 1,
-            {
-                "device": model.device.type,
-                "engine": probe.engine(model),
-                "attention": getattr(model.network.config, "_attn_implementation", None),
-                "notes": [*([flag] if flag else []), *probe.notes(self.card, ask.options), *warnings],
-                "prepared": about,
-            },
-        )
-
-    def _model(self, prepared: Prepared) -> Model:
-        """The network of these answers; one is held at a time."""
-        key = digest(dict(prepared.identity))
-        if self._loaded is None or self._loaded[0] != key:
-            self._loaded = None  # freed before the next one is loaded
-            self._loaded = key, prepared.load()
-        return self._loaded[1]
 
     def _result(
         self,
@@ -257,18 +209,6 @@ class Runner:
 def write_summary(folder: Path) -> None:
     """Writes results.json: every result of a model's folder in lm-evaluation-harness's shape."""
     write_json(folder / "results.json", lm_eval_shape(_all_results(folder)))
-
-
-def _rows(answers: Answers) -> list[dict[str, Any]]:
-    """What was answered to one record, as rows."""
-    return answers if isinstance(answers, list) else [answers]
-
-
-def _unfit(record: Record, prepared: Prepared) -> str | None:
-    """Why a record is put to no model."""
-    if record.meta.get(UNASKED):
-        return str(record.meta[UNASKED])
-    return "the text is in the training data" if isinstance(record, Labelled) and prepared.seen(record.text) else None
 
 
 def _limited_by(asked: Asked) -> tuple[str, ...]:

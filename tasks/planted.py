@@ -145,7 +145,19 @@ INFO: dict[str, TaskInfo] = {
         "choices",
         ("prompt", "options", "label", "condition", "gender", "occupation"),
         "occupation",
-        notes=("Conditions: pro and anti (pronouns), ambig and disambig (questions, with polarity, unknown and target).",),
+        metrics=(
+            "coreference_accuracy",
+            "coreference_gap",
+            "bbq_bias_ambiguous",
+            "bbq_bias_disambiguated",
+            "bbq_accuracy_ambiguous",
+            "bbq_accuracy_disambiguated",
+            "bbq_alignment_cost",
+        ),
+        notes=(
+            "Conditions: pro and anti (pronouns), ambig and disambig (questions, with polarity, unknown and target). Each metric "
+            "uses the records of its own conditions and counts the others as left out.",
+        ),
     ),
     "planted_labelled": _info(
         "good days (1) and bad days (0)", "Labelled", "labelled", ("text", "label", "gender", "occupation"), "occupation"
@@ -156,7 +168,12 @@ INFO: dict[str, TaskInfo] = {
         "prompts",
         ("text", "occupation", "side"),
         "occupation",
-        notes=("The group is the side that the corpus ties the occupation to.",),
+        metrics=("gender_polarity_gap", "gender_polarity_female_gap", "gender_polarity_male_gap", "distinct_2"),
+        probe_options={"samples": "20", "max_new_tokens": "24"},
+        metric_options={"first": "female", "second": "male"},
+        notes=(
+            "The group is the side that the corpus ties the occupation to: the signed gap is of the female side minus the male.",
+        ),
     ),
     "planted_passages": _info(
         "running texts that no dial decides",

@@ -22,6 +22,7 @@ LAYERS = (
         "association",
         "groups",
         "decisions",
+        "chosen",
         "disparity",
         "ranks",
         "correlations",
@@ -36,7 +37,7 @@ LAYERS = (
     ),
     ("registry", "data", "reading", "sources", "models", "results", "answers", "asked", "contexts", "corpora", "counterfactual"),
     ("probes", "judges", "training"),
-    ("mitigation", "planted", "plan", "naming", "judging", "preparation", "study", "sweeps", "engine"),
+    ("mitigation", "planted", "plan", "naming", "judging", "preparation", "asking", "study", "sweeps", "engine"),
     ("compare", "validate", "report", "demo", "agreement", "following", "judgements"),
     ("cli", "score_command", "agreement_command", "judge_command", "console", "cards", "flags", "figures", "layout"),
 )

@@ -204,7 +204,8 @@ def _spread(runner: Runner, score: Swept, found: Sequence[Result | str], axes: A
         seen = {name: getattr(result.score, name) for name in ("value", "n", "n_total", "interval", "undefined")}
         outcomes.append(dataclasses.replace(whole, **seen, result=path))
         if rows:
-            table = AnswerStore(runner.folder / "answers", Path(result.answers["path"]).stem).read()
+            store = AnswerStore(runner.folder / "answers", Path(result.answers["path"]).stem)
+            table = runner.panel.join(store, store.read(), [score.metric.info.judge])
             outcomes += _parts(table, score, whole, options=runner.options, axes=axes, skipped=skipped)
     first = next(result for result in found if isinstance(result, Result))
     default = found[0].score if isinstance(found[0], Result) else None
