@@ -75,11 +75,12 @@ def score(model: str, **options: Any) -> Run:
     """Scores a Hugging Face model: asks it, measures, saves results, and takes up what is already there.
 
     Args:
-        model: Hub id, folder, or planted:NAME.
+        model: Hub id, folder, or planted:NAME; with `model_url` the name that a server knows.
         **options: as on the command line, with underscores: `suite`, `tasks`, `metrics` (lists), `limit`, `data_dir`,
             `output_path`, `include_path`, `batch_size`; `scorer`, `pooling`, `layer` and `probe_options` (a mapping);
             `metric_options` (a mapping), `corpus`, `contexts`; `train_on`, `train_seed`, `group_by`, `counterfactual`;
             `judges` (options by the judge's name: `{"toxicity": {"by": "words"}}`);
+            `model_url`, `server_timeout`, `server_retries`;
             `revision`, `dtype`, `device`, `apply_chat_template`, `trust_remote_code`, `allow_pickle`; `level`, `draws`, `seed`.
 
     Returns:
@@ -127,14 +128,15 @@ def _score_options(options: dict[str, Any]) -> Any:
 
     from fairbench.measurement import MeasureOptions
     from fairbench.models.batching import parse_batch_size
-    from fairbench.models.model import ModelOptions
+    from fairbench.models.model import ModelOptions, Serving
     from fairbench.plan import ScoreOptions
 
     def taken(*names: str) -> dict[str, Any]:
         return {name: options.pop(name) for name in names if name in options}
 
+    served = {"url": options.pop("model_url", None), "serving": _options(Serving, _serving(options))}
     parts = {
-        "model": _options(ModelOptions, taken(*ModelOptions.__dataclass_fields__)),
+        "model": _options(ModelOptions, {**taken(*ModelOptions.__dataclass_fields__), **served}),
         "measure": _options(MeasureOptions, taken(*MeasureOptions.__dataclass_fields__)),
         "batching": parse_batch_size(options.pop("batch_size", "auto")),
         "probe": {**options.pop("probe_options", {}), **taken("scorer", "pooling", "layer", "train_on", "train_seed")},
@@ -146,6 +148,12 @@ def _score_options(options: dict[str, Any]) -> Any:
         if options.get(name) is not None:
             options[name] = Path(options[name])
     return _options(ScoreOptions, {**options, **parts})
+
+
+def _serving(options: dict[str, Any]) -> dict[str, Any]:
+    """How a server is spoken to, taken out of the options."""
+    names = {"server_timeout": "timeout", "server_retries": "retries"}
+    return {name: options.pop(given) for given, name in names.items() if given in options}
 
 
 def _options(kind: type[Any], given: dict[str, Any]) -> Any:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from fairbench.judges import JudgeFile
 from fairbench.measurement import Metric
 from fairbench.plan import PROBE_FLAGS
 from fairbench.records import FORMS
@@ -45,6 +46,7 @@ def metric_fields(metric: Metric, probe: Probe, tasks: list[str]) -> Fields:
         ("also", _also(info)),
         ("options", _options(info, _arguments(metric))),
         ("asks", _asks(info, probe)),
+        ("judged by", f"{info.judge} (`fairbench describe judge:{info.judge}`)" if info.judge else ""),
         ("reads", f"{info.reads} records: {_first_sentence(FORMS[info.reads])}"),
         ("columns", f"{', '.join(info.columns)} (`fairbench measure {name} FILE` reads them from any table)"),
         ("threats", info.threats),
@@ -82,6 +84,25 @@ def task_fields(name: str, info: TaskInfo) -> Fields:
         ("try", f"fairbench score MODEL --tasks {name}{' --corpus TEXT' if info.contexts else ''}"),
         ("cite", info.cite),
         ("version", info.version),
+    ]
+
+
+def judge_fields(name: str, judge: JudgeFile, metrics: list[str]) -> Fields:
+    """A judge: what it says of a text, by what, and which metrics rest on it."""
+    options = [f"{option}: {default or 'none'} (default)" for option, default in judge.OPTIONS.items()]
+    first = next(iter(judge.OPTIONS))
+    return [
+        ("title", judge.TITLE),
+        ("about", " ".join((inspect.getdoc(judge) or "").split("\n\n")[1:] or [inspect.getdoc(judge) or ""]).replace("\n", " ")),
+        ("columns", ", ".join(judge.COLUMNS)),
+        ("options", [*options, f"set with --judge {name}={first.upper()}" + ",option=value" * (len(options) > 1)]),
+        (
+            "own gap",
+            "not shown: it counts words that name groups" if judge.NAMES_GROUPS else "measured and shown beside each gap",
+        ),
+        ("metrics", ", ".join(metrics) or "none of this version"),
+        ("try", f"fairbench judge {name} TEXTS.jsonl --output-path JUDGED.jsonl"),
+        ("version", judge.VERSION),
     ]
 
 

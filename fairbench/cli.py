@@ -145,20 +145,29 @@ def list_names(
 
 @app.command()
 def describe(
-    name: Annotated[str, typer.Argument(help="A metric or a task; metric:NAME or task:NAME where both have it.")],
+    name: Annotated[str, typer.Argument(help="A metric, a task or a judge; metric:NAME, task:NAME where both have it.")],
     include_path: flags.Include = None,
     as_json: flags.AsJson = False,
 ) -> None:
-    """The card of a metric or a task: what it measures, ideal, direction, known threats, source."""
+    """The card of a metric, a task or a judge: what it measures, ideal, direction, known threats, source."""
     from fairbench import cards, console
 
     registry = Registry(include_path or ())
     kind, _, bare = name.rpartition(":")
     metrics = registry.metrics() if kind in ("", "metric") else {}
     tasks = registry.tasks() if kind in ("", "task") else {}
+    judges = registry.judges() if kind in ("", "judge") else {}
+    if bare in judges and bare not in metrics and bare not in tasks:
+        using = [m for m, info in registry.metrics().items() if info.judge == bare]
+        fields = cards.judge_fields(bare, judges[bare], using)
+        console.print_json(dict(fields)) if as_json else console.print_fields(f"judge {bare}", fields)
+        return
     if bare not in metrics and bare not in tasks:
-        hint = did_you_mean(bare, [*metrics, *tasks])
-        raise FairbenchError(f"There is no metric or task {name!r}.{hint} `fairbench list metrics` and `list tasks` show all.")
+        hint = did_you_mean(bare, [*metrics, *tasks, *judges])
+        raise FairbenchError(
+            f"There is no metric, task or judge {name!r}.{hint} `fairbench list metrics`, `list tasks` and `list judges` "
+            "show all."
+        )
     if as_json:
         both = (("metric", metrics), ("task", tasks))
         console.print_json({k: dataclasses.asdict(cards_of[bare]) for k, cards_of in both if bare in cards_of})

@@ -37,6 +37,9 @@ def score(
     probe_options: flags.ProbeOptions = None,
     metric_options: flags.MetricOptions = None,
     judge: flags.Judges = None,
+    model_url: flags.ModelUrl = None,
+    server_timeout: flags.ServerTimeout = 60.0,
+    server_retries: flags.ServerRetries = 5,
     corpus: flags.Corpus = None,
     contexts: flags.Contexts = 100,
     sweep: flags.Sweep = None,
@@ -57,12 +60,13 @@ def score(
     """Score a model. The same command again takes up what is there."""
     from fairbench.measurement import MeasureOptions
     from fairbench.models.batching import parse_batch_size
-    from fairbench.models.model import ModelOptions
+    from fairbench.models.model import ModelOptions, Serving
     from fairbench.plan import ScoreOptions
 
     loading = ModelOptions(
         revision=revision, dtype=dtype, device=device, trust_remote_code=trust_remote_code,
         allow_pickle=allow_pickle, apply_chat_template=apply_chat_template,
+        url=model_url, serving=Serving(timeout=server_timeout, retries=server_retries),
     )  # fmt: skip
     own = {"scorer": scorer, "pooling": pooling, "layer": layer, "train_on": train_on, "train_seed": train_seed}
     options = ScoreOptions(
