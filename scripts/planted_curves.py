@@ -45,6 +45,14 @@ VARIANTS: dict[str, list[tuple[tuple[str, ...], dict[str, str]]]] = {
         (("planted_associations",), {"layer": "-1"}),
     ],
 }
+GENERATION: dict[str, list[tuple[tuple[str, ...], dict[str, str]]]] = {
+    "causal": [(("planted_prompts",), {"sampling_seed": seed}) for seed in ("0", "1", "2")] + [(("planted_choices",), {})],
+}
+"""What models write and choose; a seed of their sampling is one draw."""
+
+SETS = {"curves": VARIANTS, "generation": GENERATION}
+"""By the name of the file that keeps them."""
+
 FALLS = ("stereoset_icat",)
 """Scores whose better end is the larger one: bias lowers them."""
 
@@ -64,10 +72,10 @@ def models(folder: Path, kind: str) -> Iterator[tuple[Path, dict[str, Any]]]:
             yield place, json.loads((place / "card.json").read_text(encoding="utf-8"))
 
 
-def scores(folder: Path, output: Path, draws: int) -> pd.DataFrame:
-    """Every metric on every model: a row a score."""
+def scores(folder: Path, output: Path, draws: int, which: str = "curves") -> pd.DataFrame:
+    """Every metric of a set on every model: a row a score."""
     rows = []
-    for kind, variants in VARIANTS.items():
+    for kind, variants in SETS[which].items():
         for place, card in models(folder, kind):
             for tasks, probe in variants:
                 options = ScoreOptions(
@@ -134,9 +142,10 @@ def main() -> None:
     parser.add_argument("--models", type=Path, default=Path(".planted"), help="trained models; what is absent is trained there")
     parser.add_argument("--output-path", type=Path, default=Path("results/planted"), help="folder of the two tables")
     parser.add_argument("--draws", type=int, default=2_000)
+    parser.add_argument("--only", choices=tuple(SETS), default="curves", help="which metrics, and the name of their file")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    table = scores(options.models, options.models / "results", options.draws)
+    table = scores(options.models, options.models / "results", options.draws, options.only)
     found = curves(table)
     numbers = {c: found[c].map(lambda v: "" if pd.isna(v) else f"{v:.2f}") for c in found.columns if found[c].dtype == float}
     print(found.assign(**numbers).to_string(index=False))
@@ -146,7 +155,7 @@ def main() -> None:
     print(f"Undertrained models: {table[table['undertrained']][['kind', 'dial', 'seed']].drop_duplicates().to_dict('records')}")
     options.output_path.mkdir(parents=True, exist_ok=True)
     kept = {name: frame.replace({np.nan: None}).to_dict("records") for name, frame in (("curves", found), ("scores", table))}
-    write_json(options.output_path / "curves.json", kept)
+    write_json(options.output_path / f"{options.only}.json", kept)
 
 
 def _has_ideal(metric: str) -> bool:
