@@ -218,6 +218,7 @@ class Score:
 
     Attributes:
         value: null where undefined; then `undefined` says why.
+        ideal: the unbiased value; null for a figure that has none (the rate of one group).
         stderr: standard deviation of the bootstrap draws (or the jackknife's standard error).
         n, n_total: units used, and units in the table (the metric's unit: records, clusters such as words or target terms).
         n_records: rows used.
@@ -243,7 +244,7 @@ class Score:
     n: int
     n_total: int
     n_records: int
-    ideal: float
+    ideal: float | None
     unit: str
     direction: str
     stderr: float | None = None

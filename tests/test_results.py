@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from fairbench import files
 from fairbench.errors import FairbenchError
+from fairbench.measurement import MeasureOptions, measure
+from fairbench.registry import Registry
 from fairbench.results import SCHEMA, Result, lm_eval_shape, read_result, write_result
 from fairbench.scores import Interval, Score
 
@@ -83,6 +86,15 @@ def broken(change) -> str:
     content = result().as_dict()
     change(content)
     return json.dumps(content)
+
+
+def test_a_result_that_compares_groups_is_read_back(tmp_path: Path):
+    """The rate of a group has no ideal: that must not keep the file from being read, or it would be measured at every run."""
+    table = pd.DataFrame({"group": ["a"] * 10 + ["b"] * 10, "label": 1, "prediction": [1] * 5 + [0] * 15})
+    score = measure(Registry().metric("tpr_gap"), table, MeasureOptions(draws=50))
+    assert score.by_group["a"].ideal is None
+    write_result(tmp_path / "r.json", result().model_copy(update={"score": score}))
+    assert read_result(tmp_path / "r.json").score.by_group == score.by_group
 
 
 @pytest.mark.parametrize(
