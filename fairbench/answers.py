@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 TEXT_COLUMNS = ("id", "group", "groups", "cluster", "stratum", "source")
 """Columns of a CSV file that hold names, also where these look like numbers: 01 is not 1."""
 
-LIST_COLUMNS = ("groups", "probs", "vector", "scores", "top_fills", "token_text", "token_sensitivity", "token_weight")
+LIST_COLUMNS = ("groups", "options", "probs", "vector", "scores", "top_fills", "token_text", "token_sensitivity", "token_weight")
 """Columns in whose cells a list may stand; elsewhere text may begin with a bracket."""
 
 SUFFIXES = (".parquet", ".jsonl", ".csv")

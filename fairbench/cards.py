@@ -107,7 +107,7 @@ def judge_fields(name: str, judge: JudgeFile, metrics: list[str]) -> Fields:
 
 
 def _test(metric: Metric) -> str:
-    if metric.disparity is not None:
+    if metric.disparity is not None and metric.info.p_value != "own":
         return "permutation of the groups, of no difference between them; the mean over permutations is the floor"
     return TESTS[metric.info.p_value] + (f", of value = {metric.info.ideal:g}" if metric.info.p_value == "bootstrap" else "")
 

@@ -1,4 +1,4 @@
-"""What was chosen, read from a table of Choice answers: indices of options, words of conditions, and what orders did to it."""
+"""What was chosen, read from a table of Choice answers: options, conditions, whom a pronoun is of, and what orders did to it."""
 
 from __future__ import annotations
 
@@ -52,6 +52,12 @@ def says(answers: pd.DataFrame, column: str, word: str) -> NDArray[np.bool_]:
     return cells.isin([word]).to_numpy(dtype=bool)
 
 
+def genders(answers: pd.DataFrame) -> list[str]:
+    """The gender of the pronoun of every row, which is its group, without a notion ("gender:female"); "not named" without one."""
+    names = answers["group"].tolist() if "group" in answers.columns else [None] * len(answers)
+    return [name.rpartition(":")[2].strip() if isinstance(name, str) else "not named" for name in names]
+
+
 def order_details(answers: pd.DataFrame) -> dict[str, float]:
     """What the order of the options did, where the table knows it.
 
@@ -65,8 +71,7 @@ def order_details(answers: pd.DataFrame) -> dict[str, float]:
     found: dict[str, float] = {}
     if "position" in answers.columns and answers["position"].notna().any():
         places = indices(answers, "position")
-        places = places[np.isfinite(places)].astype(int)
-        shares = np.bincount(places, minlength=max(_list_length(answers), int(places.max()) + 1)) / len(places)
+        shares = np.bincount(places[np.isfinite(places)].astype(int), minlength=_places(answers)) / np.isfinite(places).sum()
         found = {f"share chosen at place {place}": float(share) for place, share in enumerate(shares, 1)}
         found["position bias"] = float(shares.max() - shares.min())
     rows = answers["choice"].groupby(answers["id"].astype(str))
@@ -76,11 +81,12 @@ def order_details(answers: pd.DataFrame) -> dict[str, float]:
     return found
 
 
-def _list_length(answers: pd.DataFrame) -> int:
-    """How many options a list has; 0 where the table does not hold them."""
-    if "options" not in answers.columns:
-        return 0
-    return max((len(cell) for cell in answers["options"] if isinstance(cell, (list, tuple, np.ndarray))), default=0)
+def _places(answers: pd.DataFrame) -> int:
+    """How many places a list has: as many as there are options, or as the table shows of them where it does not hold these."""
+    found = [indices(answers, name).max() + 1 for name in ("choice", "order") if name in answers.columns]
+    if "options" in answers.columns:
+        found += [len(cell) for cell in answers["options"] if isinstance(cell, (list, tuple, np.ndarray))]
+    return int(np.nanmax(found, initial=1))
 
 
 def _number(cell: object, row: int, column: str) -> float:

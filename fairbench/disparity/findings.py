@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,8 @@ from numpy.typing import NDArray
 
 from fairbench.disparity.comparison import Comparison
 from fairbench.disparity.contrasts import Contrasts
-from fairbench.disparity.permutation import MOST_PERMUTATIONS, against_chance, exchangeable, permutations
+from fairbench.disparity.permutation import MOST_PERMUTATIONS, Permutations, against_chance, exchangeable, permutations
+from fairbench.disparity.rates import Outcome
 from fairbench.disparity.simultaneous import Bands, aggregated, bands, usable_draws
 from fairbench.measurement import DROPPED_WARNING, FEW_UNITS
 from fairbench.metric import MeasureOptions
@@ -75,12 +75,17 @@ def find(comparison: Comparison, table: pd.DataFrame, how: MeasureOptions) -> Fi
         if found is None:
             why_not = why_not or f"all draws over {units.count} {units.kind} give the same differences"
             said.append(f"No interval: {why_not}.")
-        elif units.count < FEW_UNITS:
-            said.append(f"The interval rests on {units.count} {units.kind} only and is not to be relied on.")
-        if len(drawn) - len(kept) > DROPPED_WARNING * len(drawn):
-            what = "in which a rate had no logarithm or was of no record" if comparison.contrasts.how.log else "without some rate"
-            said.append(f"{len(drawn) - len(kept)} of {len(drawn)} bootstrap draws, {what}, were dropped.")
+        log, without = "in which a rate had no logarithm or was of no record", f"without some {comparison.figure}"
+        what = log if comparison.contrasts.how.log else without
+        said += few_and_dropped(units, found, len(drawn) - len(kept), len(drawn), what)
     return Findings(comparison, how.level, units, seen, drawn, kept, found, tuple(said))
+
+
+def few_and_dropped(units: Units, found: Bands | None, dropped: int, drawn: int, what: str) -> list[str]:
+    """What is to be said of an interval of few units, and of draws that were dropped; `what` says which, in words."""
+    few = [f"The interval rests on {units.count} {units.kind} only and is not to be relied on."]
+    lost = [f"{dropped} of {drawn} bootstrap draws, {what}, were dropped."]
+    return few * (found is not None and units.count < FEW_UNITS) + lost * (dropped > DROPPED_WARNING * drawn)
 
 
 def interval(findings: Findings, card: MetricInfo) -> tuple[Interval | None, float | None]:
@@ -98,21 +103,24 @@ def interval(findings: Findings, card: MetricInfo) -> tuple[Interval | None, flo
 
 def rate_scores(findings: Findings) -> dict[str, Score]:
     """Every rate by the name of its group, with a percentile interval: also those of too few records to be compared."""
-    comparison = findings.of
-    size = comparison.rates.size.ravel().tolist()
+    comparison, units = findings.of, findings.units
     found = {}
-    for number, n in enumerate(size):
-        name, value = comparison.name(number), float(findings.seen[number])
+    for number, (n, rows) in enumerate(zip(comparison.rates.size.flat, comparison.rates.rows.flat, strict=True)):
+        outcome = comparison.outcomes[number // len(comparison.groups)]
         drawn = findings.drawn[:, number]
         varied = drawn[np.isfinite(drawn)]
-        found[name] = Score(
-            value=value if n else None,
-            interval=_of_rate(findings, number) if n else None,
-            p_value=None, p_method=None, n=n, n_total=n, n_records=n, ideal=math.nan, unit="record",
-            direction=f"the group's {comparison.outcomes[number // len(comparison.groups)].name}",
+        between = _of_rate(findings, number, outcome) if n else None
+        said = [f"Fewer than {comparison.minimum} records: left out of the comparison."] * bool(n < comparison.minimum)
+        if n and len(drawn) and between is None and not outcome.counted:
+            said.append(f"No interval: all draws over {units.count} {units.kind} give the same value.")
+        found[comparison.name(number)] = Score(
+            value=float(findings.seen[number]) if n else None,
+            interval=between,
+            p_value=None, p_method=None, n=int(n), n_total=int(n), n_records=int(rows), ideal=None, unit="record",
+            direction=f"the group's {outcome.name}",
             stderr=float(varied.std()) if len(varied) else None,
-            undefined=None if n else "no record of the group counts for this rate",
-            warnings=(f"Fewer than {comparison.minimum} records: left out of the comparison.",) if n < comparison.minimum else (),
+            undefined=None if n else f"no record of the group counts for this {comparison.figure}",
+            warnings=tuple(said),
         )  # fmt: skip
     return found
 
@@ -134,22 +142,35 @@ def chance(
     contrasts = comparison.contrasts
     if contrasts is None or not how.draws:
         return None, None, []
+    compared, moved = exchanged(comparison, table, blocks, how)
+    if isinstance(moved, str):
+        return None, None, [f"No p and no floor: {moved}."]
+    seen = contrasts.values(compared.rates.at(np.ones((1, moved.rows))))
+    permuted = contrasts.values(compared.rates.permuted(moved))
+    what = moved.what if blocks is None else f"{moved.what}, within gold classes"
+    return p_and_floor(float(seen[0]), permuted, card, what)
+
+
+def exchanged(
+    comparison: Comparison, table: pd.DataFrame, blocks: NDArray[Any] | None, how: MeasureOptions
+) -> tuple[Comparison, Permutations | str]:
+    """The rows that are compared, and ways to give them each other's groups; arguments as for `chance`."""
     rows = comparison.used()
-    rates = comparison.rates.only(rows)
-    of_row = rates.member[rates.pattern] > 0
+    compared = comparison.only(rows)
     moved = permutations(
-        of_row,
+        compared.rates.member[compared.rates.pattern] > 0,
         None if blocks is None else blocks[rows],
         exchangeable(table[rows]),
         min(how.draws, MOST_PERMUTATIONS),
         np.random.default_rng(how.seed),
+        record=compared.record,
     )
-    if isinstance(moved, str):
-        return None, None, [f"No p and no floor: {moved}."]
-    seen = contrasts.values(rates.at(np.ones((1, len(of_row)))))
-    permuted = contrasts.values(rates.permuted(moved))
-    what = moved.what if blocks is None else f"{moved.what}, within gold classes"
-    p, floor = against_chance(float(seen[0]), permuted, card.ideal, what)
+    return compared, moved
+
+
+def p_and_floor(seen: float, permuted: Floats, card: MetricInfo, what: str) -> tuple[PValue | None, float | None, list[str]]:
+    """The p and the floor of a value among those of permuted groups, (b,), or why there are none."""
+    p, floor = against_chance(seen, permuted, card.ideal, what)
     return p, floor, [] if p else ["No p and no floor: no permutation of the groups gives a value."]
 
 
@@ -162,14 +183,14 @@ def _no_interval(contrasts: Contrasts, seen: Floats, kept: Floats, units: Units)
     return "" if len(kept) > 1 else "almost no draw has a rate of every group"
 
 
-def _of_rate(findings: Findings, number: int) -> Interval | None:
-    """The percentile interval of a rate; the exact one where all units agree."""
+def _of_rate(findings: Findings, number: int, outcome: Outcome) -> Interval | None:
+    """The percentile interval of a rate; the exact one where all units agree. Of a mean that says nothing: there it is null."""
     if not len(findings.drawn):
         return None
     units, drawn, value = findings.units, findings.drawn[:, number], float(findings.seen[number])
     method = f"bootstrap, percentile, {np.isfinite(drawn).sum()} draws over {units.count} {units.kind}"
     found = percentile_interval(drawn, findings.level, method)
-    if found is None and value in (0.0, 1.0):
+    if found is None and outcome.counted and value in (0.0, 1.0):
         of = findings.of.rates.records(np.array([number]))
         return unanimous_interval(value, 0.0, 1.0, len(np.unique(units.of_row[of])), findings.level)
     return found

@@ -60,6 +60,8 @@ def permutations(
     clusters: Sequence[str | None],
     count: int,
     rng: np.random.Generator,
+    *,
+    record: Indices | None = None,
 ) -> Permutations | str:
     """Ways to give the records each other's groups, as the head of this file says.
 
@@ -72,6 +74,8 @@ def permutations(
         clusters: (n,) names, null where a row is of none.
         count: how many permutations.
         rng: draws them.
+        record: (n,) the number of the record that a row is a sample of: rows of one record and one membership move together
+            inside clusters too. Null where each row is a record.
 
     Returns:
         The permutations, or the reason why none changes anything.
@@ -89,7 +93,8 @@ def permutations(
     size = np.bincount(cluster)
     varied = np.bincount(np.unique(np.stack([cluster, pattern]), axis=1)[0]) > 1
     inside = varied[cluster]
-    unit, stratum = np.where(inside, len(size) + np.arange(n), cluster), np.where(inside, cluster, -1 - block)
+    own = np.arange(n) if record is None else np.unique(np.stack([cluster, record, pattern]), axis=1, return_inverse=True)[1]
+    unit, stratum = np.where(inside, len(size) + own, cluster), np.where(inside, cluster, -1 - block)
     first, unit = np.unique(unit, return_index=True, return_inverse=True)[1:]
     strata = _varied(stratum[first], pattern[first])
     if not strata:

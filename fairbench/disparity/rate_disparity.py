@@ -1,4 +1,4 @@
-"""A metric that compares rates of groups: its value under weights, and what stands beside it."""
+"""A metric that compares rates of groups, or means of a number: its value under weights, and what stands beside it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class RateOptions:
     minimum: int = 10
     positive: int = 1
     aggregate: str = ""
-    threshold: str = "fixed"
+    threshold: str | float = "fixed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +49,7 @@ class RateDisparity:
         overall: groups are compared with all records, not with each other.
         every: the metric has no value where fewer than two groups can be compared in one of the outcomes.
         within_class: the rates are of one gold class, which permutations keep.
+        samples: a record may have several rows, its samples: `minimum` counts records, and permutations keep their rows together.
         shown: the figures that are compared, by name.
         further: details, and counts, of the findings.
     """
@@ -59,6 +60,7 @@ class RateDisparity:
     overall: bool = False
     every: bool = True
     within_class: bool = True
+    samples: bool = False
     shown: Callable[[Findings], dict[str, Score]] = rate_scores
     further: Callable[[Comparison], tuple[dict[str, float], dict[str, int]]] | None = None
 
@@ -79,7 +81,7 @@ class RateDisparity:
     def unused(self, answers: pd.DataFrame, **options: Any) -> list[str | None]:
         """For each row why no rate that is compared is made of it, or null."""
         chosen = RateOptions(**options)
-        if chosen.threshold != "fixed":  # it is found on all records
+        if chosen.threshold == "eer":  # it is found on all records
             return [None] * len(answers)
         try:
             found = self.comparison(answers, chosen)
@@ -95,15 +97,10 @@ class RateDisparity:
 
     def evidence(self, answers: pd.DataFrame, options: Mapping[str, Any], how: MeasureOptions) -> Evidence:
         """Interval, floor and p of the disparity, and the figures that are compared."""
-        table = steady(answers)
-        try:
-            every_row = self.comparison(table, RateOptions(**options))
-        except Undefined:  # the records name no groups
+        ready = self.ready(answers, options)
+        if ready is None:
             return Evidence()
-        rows = every_row.rates.records()
-        if not rows.any():
-            return Evidence()
-        table, comparison = table.loc[rows], every_row.only(rows)
+        table, comparison = ready
         findings = find(comparison, table, how)
         between, stderr = interval(findings, self.card)
         p, floor, no_p = chance(comparison, table, labels(table) if self.within_class else None, self.card, how)
@@ -119,8 +116,19 @@ class RateDisparity:
             warnings=(*comparison.warnings(), *findings.warnings, *no_p),
         )
 
+    def ready(self, answers: pd.DataFrame, options: Mapping[str, Any]) -> tuple[pd.DataFrame, Comparison] | None:
+        """The rows that are in some rate, in a steady order, and what they say of the groups; null where there are none."""
+        table = steady(answers)
+        try:
+            every_row = self.comparison(table, RateOptions(**options))
+        except Undefined:  # the records name no groups
+            return None
+        rows = every_row.rates.records()
+        return (table.loc[rows], every_row.only(rows)) if rows.any() else None
+
     def comparison(self, answers: pd.DataFrame, options: RateOptions) -> Comparison:
         """What the table says of the groups; raises Undefined where its records name none."""
+        samples = self.samples and "id" in answers.columns
         return compare(
             self.outcomes(answers, options),
             find_groups(answers, options.group_by),
@@ -128,4 +136,5 @@ class RateDisparity:
             options.minimum,
             overall=self.overall,
             every=self.every,
+            record=np.unique(answers["id"].astype(str).to_numpy(dtype=str), return_inverse=True)[1] if samples else None,
         )

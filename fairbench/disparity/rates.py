@@ -30,21 +30,26 @@ _NEGATIVE = " of other classes than the positive", "the label is the positive cl
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a rate is of.
+    """What a rate is of; or a mean, which is the rate of something that happens more or less.
 
     Attributes:
         name: of the rate ("TPR"), or of the class that it is a rate of.
         of: (n,) the records among which it is counted.
-        hit: (n,) those in which it happens.
+        hit: (n,) those in which it happens; for a mean the number of each record, finite wherever `of` is true.
         among: which records these are, in words that follow on "records".
         why_not: why a record is not among them.
     """
 
     name: str
     of: Flags
-    hit: Flags
+    hit: Flags | Floats
     among: str = ""
     why_not: str = ""
+
+    @property
+    def counted(self) -> bool:
+        """Whether it happens or does not; else it is a number, and its rate a mean."""
+        return self.hit.dtype == bool
 
 
 @dataclass(frozen=True)
@@ -53,11 +58,13 @@ class Rates:
 
     Attributes:
         size: (o, g) how many records each rate is of.
+        rows: (o, g) how many rows: more where records have several (samples).
         pattern: (n,) which memberships a record has, of `member` (p, g).
         case: (n,) what happened to it: of which outcomes it is, `of` (c, o), and which happened, `hit` (c, o).
     """
 
     size: Indices
+    rows: Indices
     pattern: Indices
     member: Floats
     case: Indices
@@ -68,7 +75,7 @@ class Rates:
         """The rates under each row of weights (b, n): (b, f) in [0, 1]; NaN where a rate is of no weight."""
         order, starts = self._by_cell
         sums = np.add.reduceat(weights[:, order], starts, axis=1) if len(starts) else np.zeros((len(weights), 0))
-        return _share(sums @ self._of_cells(self.hit), sums @ self._of_cells(self.of))
+        return share(sums @ self._of_cells(self.hit), sums @ self._of_cells(self.of))
 
     def permuted(self, indices: Iterable[Indices]) -> Floats:
         """(b, f) the rates where record i has the memberships of record index[i], for each of b arrays `index`, (n,)."""
@@ -77,7 +84,7 @@ class Rates:
         while some := list(islice(counts, max(1, CHUNK_BYTES // (8 * p * c)))):
             table = np.array(some, dtype=float).reshape(-1, p, c)
             hits, total = ((np.swapaxes(table @ what, 1, 2) @ self.member).reshape(len(some), -1) for what in (self.hit, self.of))
-            found.append(_share(hits, total))
+            found.append(share(hits, total))
         return np.concatenate(found)
 
     def records(self, some: slice | Indices = slice(None)) -> Flags:
@@ -108,13 +115,29 @@ class Rates:
         return found
 
 
-def rates(outcomes: Sequence[Outcome], of_row: Flags) -> Rates:
-    """What is needed for the rates of these outcomes in the groups of `of_row`, (n, g)."""
-    of, hit = (np.column_stack(columns) for columns in ([o.of for o in outcomes], [o.of & o.hit for o in outcomes]))
-    pattern, member = _different(of_row)
-    case, both = _different(np.column_stack([of, hit]))
-    size = of.T.astype(float) @ of_row.astype(float)
-    return Rates(size.astype(np.intp), pattern, member, case, both[:, : len(outcomes)], both[:, len(outcomes) :])
+def rates(outcomes: Sequence[Outcome], of_row: Flags, record: Indices | None = None) -> Rates:
+    """What is needed for the rates of these outcomes in the groups of `of_row`, (n, g).
+
+    Args:
+        outcomes: things that happen or do not.
+        of_row: (n, g) memberships.
+        record: (n,) the number of the record that a row is a sample of; null where each row is a record.
+    """
+    of = np.column_stack([o.of for o in outcomes])
+    hit = np.column_stack([np.logical_and(o.of, o.hit) for o in outcomes])
+    pattern, member = different(of_row)
+    case, both = different(np.column_stack([of, hit]))
+    sizes = numbers_of(of, of_row, record)
+    return Rates(*sizes, pattern, member, case, both[:, : len(outcomes)], both[:, len(outcomes) :])
+
+
+def numbers_of(of: Flags, of_row: Flags, record: Indices | None) -> tuple[Indices, Indices]:
+    """(o, g) how many records and how many rows are of an outcome, `of` (n, o), and of a group, `of_row` (n, g)."""
+    rows = (of.T.astype(float) @ of_row.astype(float)).astype(np.intp)
+    if record is None:
+        return rows, rows
+    size = [[len(np.unique(record[among & member])) for member in of_row.T] for among in of.T]
+    return np.array(size, dtype=np.intp).reshape(rows.shape), rows
 
 
 def selection(answers: pd.DataFrame, positive: int) -> Outcome:
@@ -147,13 +170,14 @@ def true_classes(answers: pd.DataFrame) -> list[Outcome]:
     ]
 
 
-def _different(flags: Flags) -> tuple[Indices, Floats]:
+def different(flags: Flags) -> tuple[Indices, Floats]:
     """Which of the different rows each row is, (n,), and these rows as 0 and 1."""
     codes = row_codes(flags)
     return codes, flags[np.unique(codes, return_index=True)[1]].astype(float)
 
 
-def _share(hits: Floats, total: Floats) -> Floats:
+def share(hits: Floats, total: Floats) -> Floats:
+    """What part of the total the hits are; NaN where there is no total."""
     found = np.full(np.shape(hits), np.nan)
     np.divide(hits, total, out=found, where=total > 0)
     return found

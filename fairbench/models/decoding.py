@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
+
+from fairbench.errors import FairbenchError
 
 Finish = Literal["end", "stop", "length"]
 """Why a text ends: the model ended it, a stop rule did, or there was no more room."""
@@ -33,6 +36,18 @@ class Decoding:
     sentence: bool = False
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        """Raises FairbenchError where a value can't be meant."""
+        for name, wanted, good in (
+            ("temperature", "a number above 0 (for the likeliest token every time: greedy)", 0 < self.temperature < math.inf),
+            ("top_k", "a whole number above 0, or 0 for all tokens", self.top_k >= 0),
+            ("top_p", "a share above 0 and at most 1", 0 < self.top_p <= 1),
+            ("max_new_tokens", "a whole number above 0", self.max_new_tokens >= 1),
+            ("stop", "texts that are not empty", all(self.stop)),
+        ):
+            if not good:
+                raise FairbenchError(f"The option {name} is {getattr(self, name)!r}; wanted {wanted}.")
+
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
         return {**asdict(self), "stop": list(self.stop)}
@@ -54,8 +69,14 @@ class Wish:
 
 @dataclass(frozen=True)
 class Written:
-    """What was written after a prompt: the `text` alone, cut where a stop rule says so, how many `tokens` it took, why it ends."""
+    """What was written after a prompt.
+
+    Attributes:
+        text: the continuation alone, cut where a stop rule says so.
+        tokens: how many it took, those that were cut off with it but not the one that ends it; null where a server does not say.
+        finish: why it ends.
+    """
 
     text: str
-    tokens: int
+    tokens: int | None
     finish: Finish

@@ -14,6 +14,8 @@ from fairbench.errors import FairbenchError, did_you_mean
 from fairbench.models import checkpoint
 from fairbench.models.architecture import has_next_sentence, kind_of, longest_input, read_kind_config
 from fairbench.models.model import Model, ModelCard, ModelOptions
+from fairbench.models.offered import inspect_served
+from fairbench.models.served import connect, refuse_served
 from fairbench.models.source import Source, find_source
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ def inspect_model(name: str, options: ModelOptions | None = None) -> ModelCard:
     """Finds out all that can be known of a model without loading its weights, and refuses what can't be scored.
 
     Args:
-        name: a folder, a Hub id, or planted:NAME.
+        name: a folder, a Hub id, or planted:NAME; with a url among the options the name that its server knows.
         options: how it is to be loaded.
 
     Returns:
@@ -55,6 +57,8 @@ def inspect_model(name: str, options: ModelOptions | None = None) -> ModelCard:
     if not name:
         raise FairbenchError("The model's name is empty. Wanted a Hub id, a folder, or planted:NAME.")
     _check_options(options)
+    if options.url is not None:
+        return inspect_served(name, options)
     choose_device(options.device)
     source = find_source(name, options)
     raw = checkpoint.read_config(source.folder, name)
@@ -102,6 +106,10 @@ def load(card: ModelCard, head: Literal["next-sentence", "classification"] | Non
     Raises:
         FairbenchError: weights of the head (or any others) are not in the checkpoint: they would be drawn at random.
     """
+    if card.kind == "served":
+        if head is not None:
+            refuse_served(card, head, "a head of its own")
+        return connect(card)
     import torch
     import transformers
 

@@ -16,6 +16,7 @@ from fairbench.errors import FairbenchError
 from fairbench.models.batching import Batching, forget_lengths
 from fairbench.models.heads import known_ids
 from fairbench.models.model import Model, ModelCard
+from fairbench.models.served import refuse_served
 from fairbench.records import Labelled, Record
 from fairbench.training import Prepared, Room
 from fairbench.training import classifier as room_of
@@ -49,6 +50,7 @@ def resolve(card: ModelCard, form: str, requested: Mapping[str, Any]) -> dict[st
     """
     if form not in FORMS:
         raise FairbenchError(f"The classification probe answers {', '.join(FORMS)} records, not {form}.")
+    refuse_served(card, "classification", "weights that can be fine-tuned or decide")
     refuse_unknown("classification", OPTIONS, requested)
     if card.options.apply_chat_template:
         raise FairbenchError(

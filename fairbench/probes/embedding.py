@@ -13,6 +13,7 @@ from fairbench.errors import FairbenchError, did_you_mean
 from fairbench.models.batching import Batching, forget_lengths, padding_id, pads_well
 from fairbench.models.heads import NO_EMBEDDING, known_ids
 from fairbench.models.model import Model, ModelCard
+from fairbench.models.served import refuse_served
 from fairbench.models.tokens import Encoded, encode, pieces_of_span
 from fairbench.records import Association, Record
 
@@ -43,6 +44,7 @@ def resolve(card: ModelCard, form: str, requested: Mapping[str, Any]) -> dict[st
     """
     if form not in FORMS:
         raise FairbenchError(f"The embedding probe answers {', '.join(FORMS)} records, not {form}.")
+    refuse_served(card, "embedding", "the vectors of its layers")
     unknown = sorted(set(requested) - set(OPTIONS))
     if unknown:
         near = did_you_mean(unknown[0], OPTIONS)

@@ -13,6 +13,7 @@ from typing import Any, cast
 from fairbench.errors import FairbenchError, did_you_mean
 from fairbench.models.batching import Batching
 from fairbench.models.model import Model, ModelCard
+from fairbench.models.served import refuse_served
 from fairbench.probes import fill_causal, fill_masked, likelihood
 from fairbench.records import Record, Slot
 
@@ -146,6 +147,7 @@ def _refuse(card: ModelCard, form: str, given: Mapping[str, Any]) -> None:
     """Forms and options that don't exist, those of another kind of model, and models that fill nothing in."""
     if form not in FORMS:
         raise FairbenchError(f"The fill probe answers {', '.join(FORMS)} records, not {form}.{did_you_mean(form, FORMS)}")
+    refuse_served(card, "fill", "the probabilities of words at a place")
     if card.kind == "encoder":
         raise FairbenchError(
             f"{card.name} is an encoder without a language-modelling head ({card.architecture}), so it fills no slot. Use a "

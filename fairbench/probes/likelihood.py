@@ -19,6 +19,7 @@ from fairbench.models.causal import engine_of
 from fairbench.models.loading import sanity_text
 from fairbench.models.masked import head_of
 from fairbench.models.model import Model, ModelCard
+from fairbench.models.served import refuse_served
 from fairbench.models.unmasked import gives_attention
 from fairbench.probes import causal_scores, masked_scores, unmasked_scores
 from fairbench.records import Cloze, Pair, Passage, Record
@@ -128,6 +129,8 @@ def answer(model: Model, records: Sequence[Record], options: Mapping[str, Any], 
 
 def engine(model: Model) -> dict[str, str]:
     """Which of the equal ways to the numbers this network allows (`logits`, `rows`); for the result, not for the hash."""
+    if model.card.kind == "served":
+        return {"replies": "of a server"}
     if model.card.kind == "causal":
         return engine_of(model).describe()
     return {"logits": head_of(model).kind, "rows": "plain" if pads_well(model) else "equal lengths"}
@@ -145,7 +148,7 @@ def sanity(model: Model) -> str | None:
 
     The mean negative log-likelihood per token (masked: each token behind a mask) is compared with log(V) / 2.
     """
-    if model.card.kind == "encoder" or (model.card.kind == "masked" and not model.card.has_mask):
+    if model.card.kind in ("encoder", "served") or (model.card.kind == "masked" and not model.card.has_mask):
         return None  # it has no likelihoods to look at
     scores = causal_scores if model.card.kind == "causal" else masked_scores
     total, tokens = scores.running_text(model, sanity_text(model.card), Batching())
@@ -191,6 +194,7 @@ def _refuse_unknown(card: ModelCard, form: str, given: Mapping[str, Any]) -> Non
         if name not in OPTIONS:
             near = did_you_mean(name, OPTIONS)
             raise FairbenchError(f"The likelihood probe has no option {name!r}.{near} It has {' and '.join(OPTIONS)}.")
+    refuse_served(card, "likelihood", "the likelihood of a text")
     if card.kind == "encoder":
         raise FairbenchError(
             f"{card.name} is an encoder without a language-modelling head ({card.architecture}), so it gives no likelihoods. "

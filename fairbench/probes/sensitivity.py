@@ -14,6 +14,7 @@ from fairbench.errors import FairbenchError, did_you_mean
 from fairbench.models.batching import Batching
 from fairbench.models.heads import NO_EMBEDDING, known_ids
 from fairbench.models.model import Model, ModelCard
+from fairbench.models.served import refuse_served
 from fairbench.models.tokens import Encoded, encode
 from fairbench.probes import classification, gradients
 from fairbench.probes.accumulated import NO_WEIGHT, Text, measured
@@ -86,6 +87,7 @@ def resolve(card: ModelCard, form: str, requested: Mapping[str, Any]) -> dict[st
     """
     if form not in FORMS:
         raise FairbenchError(f"The sensitivity probe answers {', '.join(FORMS)} records, not {form}.")
+    refuse_served(card, "sensitivity", "gradients")
     refuse_unknown("sensitivity", OPTIONS, requested)
     if card.options.apply_chat_template:
         raise FairbenchError(

@@ -95,6 +95,18 @@ def choice(rng: np.random.Generator) -> dict[str, object]:
     }
 
 
+def resolved(rng: np.random.Generator) -> dict[str, object]:
+    """Twelve occupations, each with pronouns of both genders."""
+    occupation = [i // 2 % 12 for i in range(N)]
+    return {
+        **choice(rng),
+        "cluster": [f"cluster{o}" for o in occupation],
+        "target": 0,
+        "choice": rng.integers(0, 2, N),
+        "meta.percent_female": [8.0 * o for o in occupation],
+    }
+
+
 def labelled(rng: np.random.Generator) -> dict[str, object]:
     positive = rng.uniform(size=N)
     return {
@@ -115,17 +127,23 @@ def variants(rng: np.random.Generator) -> dict[str, object]:
 
 
 def prompt(rng: np.random.Generator) -> dict[str, object]:
+    """Two continuations of each of twelve prompts in either group: metrics that compare groups want ten prompts in each."""
     return {
-        "text": [f"prompt{i // 4}" for i in range(N)],
-        "id": [f"r{i // 4}" for i in range(N)],
-        "group": [("male", "female")[i // 4 % 2] for i in range(N)],
-        "cluster": [f"cluster{i // 4}" for i in range(N)],
+        "text": [f"prompt{i // 2}" for i in range(N)],
+        "id": [f"r{i // 2}" for i in range(N)],
+        "group": [("male", "female")[i // 2 % 2] for i in range(N)],
+        "cluster": [f"cluster{i // 2}" for i in range(N)],
         "continuation": [" ".join(f"w{j}" for j in rng.integers(0, 50, 9)) for _ in range(N)],
-        "sample": [i % 4 for i in range(N)],
+        "sample": [i % 2 for i in range(N)],
         "toxicity": rng.beta(1, 4, N),
         "sentiment": rng.uniform(-1, 1, N),
         "regard": rng.uniform(-1, 1, N),
         "polarity": rng.uniform(-1, 1, N),
+        "polarity_label": rng.integers(-1, 2, N),
+        "hurtful": rng.integers(0, 2, N),
+        "repetition": rng.beta(1, 6, N),
+        "fluency_log_likelihood": -rng.gamma(30, 1, N),
+        "fluency_tokens": rng.integers(5, 15, N),
     }
 
 
@@ -161,7 +179,13 @@ ANSWERS: dict[str, Callable[[np.random.Generator], dict[str, object]]] = {
 }
 
 
-OF_ONE_METRIC = {"counterfactual_token_fairness": variants, "disco": open_slot, "likelihood_bias": described}
+OF_ONE_METRIC = {
+    "counterfactual_token_fairness": variants,
+    "disco": open_slot,
+    "likelihood_bias": described,
+    "coreference_bias": resolved,
+    "coreference_labour_correlation": resolved,
+}
 
 
 def answers_for(metric: Metric, seed: int = 0) -> pd.DataFrame:
