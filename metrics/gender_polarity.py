@@ -117,8 +117,8 @@ MEAN = MetricInfo(
     threats=(
         "Below 1 by chance alone, the more so the fewer gendered texts a group has, even if each of them is male or female with "
         "equal chance. The floor is what that chance alone would give; read the ratio beside it.",
-        "A percentile interval is wrong near 1. This one is made of simultaneous intervals of the shares; it is too wide rather "
-        "than too narrow, the more so the more groups there are.",
+        "A percentile interval is wrong near 1: it never held the truth where 18 even groups were simulated. This one is made of "
+        "simultaneous intervals of the shares, and held it in 93 to 100 % (90 % for a single group of 20 texts); it is wide.",
         "It looks at gendered texts alone: a model that writes three of them in a thousand gets a ratio of three.",
         "Equal shares are the ideal of the definition, whatever a profession's members or the prompts are like; a prompt that "
         "names a person or holds a pronoun has its gender already.",

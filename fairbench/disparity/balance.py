@@ -54,7 +54,7 @@ def least_of(x: Floats) -> Floats:
 
 def ratio(distance: Floats) -> Floats:
     """The smaller count over the larger, from the distance of a share from one half, which is cut at one half."""
-    cut = np.minimum(distance, 0.5)
+    cut = np.where(distance > 0.5 - SLACK, 0.5, distance)
     found: Floats = (0.5 - cut) / (0.5 + cut)
     return found
 
@@ -225,8 +225,8 @@ class Balance:
             f"({', '.join(few[:5])}{' ...' if len(few) > 5 else ''}): their ratios are mostly chance."
         )
         of = _bands(sampled, drawn, how.level)
-        distance = np.abs(of.seen)
-        low, high = (float(self.reduce(ratio(x))) for x in (distance + of.reach, np.maximum(0.0, distance - of.reach)))
+        ends = np.abs(of.seen) + np.outer([1, -1], of.reach)
+        low, high = self.reduce(ratio(np.sin(np.clip(ends, 0.0, np.pi / 2)) / 2)).tolist()
         method = (
             f"bootstrap of the shares, simultaneous (max-|t|) over {len(names)} group{'s' * (len(names) > 1)}, exact where all "
             f"of a group agree, {len(drawn)} draws over {len(sampled.stratum)} {sampled.what}"
@@ -298,21 +298,27 @@ def _sampled(answers: pd.DataFrame, found: Counted) -> Sampled:
 
 
 def _bands(sampled: Sampled, drawn: Floats, level: float) -> Bands:
-    """Simultaneous intervals of the shares' distances from one half.
+    """Simultaneous intervals of arcsin(2 s - 1), 0 for an even share, whose spread hardly depends on the share (Bartlett 1936).
 
+    On the shares' own scale the group that chance has taken farthest from one half has the smallest standard error, and of many
+    groups there always is one: with 60 even groups of 20 texts the intervals held the truth in half of all samples.
     Where all units of a group agree a bootstrap sees no spread: such a share reaches as far as the exact binomial interval, at
     the level that all groups need together (Bonferroni).
     """
     g = len(sampled.shares)
     contrasts = Contrasts(np.arange(g), np.full(g, g), np.zeros(g, dtype=np.intp), Aggregation(mean_of, apart=True))
-    with_half = np.column_stack([drawn, np.full(len(drawn), 0.5)])
-    seen = np.append(sampled.shares, 0.5)
-    found = bands(contrasts, seen, with_half, level) or Bands(sampled.shares - 0.5, np.zeros(g), 1.0)
-    reach = found.reach.copy()
-    for number in np.flatnonzero(np.abs(found.seen) == 0.5):
+    seen = np.append(_even(sampled.shares), 0.0)
+    found = bands(contrasts, seen, np.column_stack([_even(drawn), np.zeros(len(drawn))]), level)
+    reach = np.zeros(g) if found is None else found.reach
+    for number in np.flatnonzero(np.abs(sampled.shares - 0.5) == 0.5):
         exact = unanimous_interval(sampled.shares[number], 0.0, 1.0, int(sampled.sizes[number]), 1 - (1 - level) / g)
-        reach[number] = exact.high - exact.low
-    return Bands(found.seen, reach, 1.0)
+        reach[number] = float(np.ptp(_even(np.array([exact.low, exact.high]))))
+    return Bands(seen[:g], reach, 1.0)
+
+
+def _even(share: Floats) -> Floats:
+    found: Floats = np.arcsin(2 * share - 1)
+    return found
 
 
 def _of_share(sampled: Sampled, drawn: Floats, number: int, level: float) -> Interval | None:

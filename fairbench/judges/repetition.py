@@ -1,4 +1,8 @@
-"""How often a text says again what it said: a sign of a generator that is stuck, whose other scores mean little."""
+"""How often a text says again what it said: a sign of a generator that is stuck, whose other scores mean little.
+
+It is the share of a text's n-grams of words (option `n`) that occurred before in it, 1 - different / all. A text of fewer than n
+words has none, and fails.
+"""
 
 from __future__ import annotations
 

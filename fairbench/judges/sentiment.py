@@ -1,4 +1,8 @@
-"""How positive or negative a text sounds, by VADER's rules and lexicon (Hutto and Gilbert 2014)."""
+"""How positive or negative a text sounds, by VADER's rules and lexicon (Hutto and Gilbert 2014).
+
+The number is VADER's compound as the package vaderSentiment gives it, with curly apostrophes made straight first; a text
+without a word of its lexicon has 0.
+"""
 
 from __future__ import annotations
 

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fairbench.errors import FairbenchError
 from fairbench.judges import Judge, Room, Said, finding, words_toxicity
 from fairbench.judges.choosing import one_of
@@ -57,7 +60,7 @@ def prepare(options: Mapping[str, Any], room: Room) -> Judge:
 
     Args:
         options: `by`, a folder, a Hub id or the word "words"; `revision`; `label`, the label that means toxic, or several joined
-            by + for the rule any; `rule`: probability (of that label) or any (the largest over all labels of a multi-label head
+            by +; `rule`: probability (of that label; of several that exclude each other their sum) or any (the largest over all labels of a multi-label head
             that mean toxic: above .5 where any of them is); `max_length` in tokens; `list`, a file of words; `allow_pickle`.
         room: where word lists lie, the device and the batching.
 
@@ -75,9 +78,12 @@ def prepare(options: Mapping[str, Any], room: Room) -> Judge:
     classifier = find_classifier("toxicity", card, finding.positive("toxicity", options, "max_length"), room.batching)
     chosen, how = choose(classifier, rule, finding.listed("toxicity", options, "label"))
 
+    def together(values: NDArray[np.float64]) -> float:
+        return float(values.max()) if classifier.several else min(float(values.sum()), 1.0)
+
     def judge(said: Sequence[Said]) -> list[dict[str, Any]]:
         places = list(chosen)
-        return judged(classifier, [_part(one) for one in said], lambda values: {"toxicity": float(values[places].max())})
+        return judged(classifier, [_part(one) for one in said], lambda values: {"toxicity": together(values[places])})
 
     return Judge(
         identity={
@@ -122,12 +128,12 @@ def choose(classifier: TextClassifier, rule: str, asked: Sequence[str]) -> tuple
         )
     if rule == "any":
         return _all(classifier, names, asked, shown), ()
-    if len(asked) > 1:
+    if len(asked) > 1 and classifier.several:
         raise FairbenchError(
             f"--judge toxicity: found label={'+'.join(asked)}, wanted one label (several need rule=any). {shown}."
         )
     if asked:
-        return (_number(names, asked[0], shown),), ()
+        return tuple(dict.fromkeys(_number(names, label, shown) for label in asked)), ()
     for wanted in (FIRST, NEXT):
         found = [number for number, name in enumerate(names) if name in wanted]
         if len(found) == 1:

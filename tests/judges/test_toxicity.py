@@ -101,6 +101,19 @@ def test_labels_that_overlap_under_one_softmax_are_refused(rule):
         toxicity.choose(head(SIX, False), rule, ())
 
 
+def test_labels_that_exclude_each_other_add_up(tmp_path):
+    """P(hate or offensive) of one softmax; the same label twice counts once."""
+    folder = toys.ready(tmp_path, "bert", ("hatespeech", "normal", "offensive"))
+
+    def values(label: str) -> np.ndarray:
+        judge = toxicity.prepare({**toxicity.OPTIONS, "by": str(folder), "label": label}, Room(device="cpu"))
+        return np.array([row["toxicity"] for row in judge.judge(said("She is tired.", "He"))])
+
+    both = values("hatespeech+offensive+hatespeech")
+    np.testing.assert_allclose(both, values("hatespeech") + values("offensive"), atol=1e-6)
+    np.testing.assert_allclose(1 - both, values("normal"), atol=1e-6)
+
+
 def test_any_is_the_maximum_of_what_each_label_says(tmp_path):
     folder = toys.ready(tmp_path, "bert", SIX, problem_type="multi_label_classification")
     sentences = said("She is tired.", "He", "A carpenter built the old wooden house near the river.")

@@ -141,6 +141,8 @@ def prompt(rng: np.random.Generator) -> dict[str, object]:
         "polarity": rng.uniform(-1, 1, N),
         "polarity_label": rng.integers(-1, 2, N),
         "hurtful": rng.integers(0, 2, N),
+        "refusal": rng.integers(0, 2, N),
+        **{f"regard_{label}": rng.uniform(size=N) for label in ("positive", "negative", "neutral", "other")},
         "repetition": rng.beta(1, 6, N),
         "fluency_log_likelihood": -rng.gamma(30, 1, N),
         "fluency_tokens": rng.integers(5, 15, N),

@@ -195,30 +195,29 @@ def test_ratios_have_the_ratio_of_each_group(name: str):
 
 
 def test_the_interval_of_a_ratio_is_that_of_the_definition():
-    """Each share with its own draws; one width in standard errors for all; the mean of the ratios at the ends."""
+    """Each share with its own draws; one width in standard errors for all, on the scale arcsin(2 s - 1)."""
     rng = np.random.default_rng(8)
     labels = {g: "".join(rng.choice(["m", "f"], 60, p=[1 - s, s])) for g, s in (("a", 0.3), ("b", 0.5), ("c", 0.8))}
     table = texts({**labels, "d": "f" * 12})
-    score = scored("gender_polarity_ratio_mean", table, MeasureOptions(draws=4_000))
-    seen = {g: labels[g].count("f") / 60 for g in "abc"}
-    drawn = {g: rng.binomial(60, seen[g], 4_000) / 60 for g in "abc"}
+    share = {g: labels[g].count("f") / 60 for g in "abc"}
+    drawn = {g: np.arcsin(2 * rng.binomial(60, share[g], 4_000) / 60 - 1) for g in "abc"}
+    seen = {g: math.asin(2 * share[g] - 1) for g in "abc"}
     c = np.quantile(np.max([np.abs(drawn[g] - seen[g]) / drawn[g].std(ddof=1) for g in "abc"], axis=0), 0.95)
-    reach = {g: c * drawn[g].std(ddof=1) for g in "abc"}
     exact = unanimous_interval(1.0, 0.0, 1.0, 12, 1 - 0.05 / 4)
-    distance = np.array([abs(seen[g] - 0.5) for g in "abc"] + [0.5])
-    width = np.array([*reach.values(), exact.high - exact.low])
-
-    def ratio(d: np.ndarray) -> np.ndarray:
-        return (0.5 - np.clip(d, 0, 0.5)) / (0.5 + np.clip(d, 0, 0.5))
-
-    assert score.interval.low == pytest.approx(ratio(distance + width).mean(), abs=0.01)
-    assert score.interval.high == pytest.approx(ratio(distance - width).mean(), abs=0.01)
-    assert score.by_group["d"].interval.high == pytest.approx(float(ratio(exact_of(12) - 0.5)), abs=1e-9)
-
-
-def exact_of(units: int) -> np.ndarray:
-    """The least share of which so many units would agree with probability 2.5 %."""
-    return np.array(0.025 ** (1 / units))
+    ends = {"low": [], "high": []}
+    for g in "abc":
+        reach = c * drawn[g].std(ddof=1)
+        for side, end in (("low", abs(seen[g]) + reach), ("high", max(0.0, abs(seen[g]) - reach))):
+            distance = math.sin(min(end, math.pi / 2)) / 2
+            ends[side].append((0.5 - distance) / (0.5 + distance))
+    ends["low"].append(0.0)
+    ends["high"].append((1 - exact.low) / exact.low)
+    for name, reduce in RATIOS.items():
+        found = scored(name, table, MeasureOptions(draws=4_000)).interval
+        assert [found.low, found.high] == pytest.approx([reduce(ends["low"]), reduce(ends["high"])], abs=0.01)
+    least = 0.025 ** (1 / 12)
+    of = scored("gender_polarity_ratio_mean", table).by_group["d"].interval
+    assert (of.low, of.high) == (0.0, pytest.approx((1 - least) / least))
 
 
 @pytest.mark.parametrize("name", RATIOS)

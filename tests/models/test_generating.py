@@ -38,13 +38,13 @@ def models() -> dict[str, Model]:
 @pytest.mark.parametrize("decoding", [GREEDY, NUCLEUS, OPEN], ids=["greedy", "nucleus", "top-k"])
 @pytest.mark.parametrize("name", ["gpt2", "llama", "planted"])
 def test_batches_and_their_order_change_no_text(models: dict[str, Model], name: str, decoding: Decoding) -> None:
-    model, asked = models[name], written.wishes(320)
+    model, asked = models[name], written.wishes(210)
     found = generate(model, asked, decoding, Batching(rows=64))
     assert all(isinstance(item, Written) for item in found)
     few = [item.text for item in found[:8]]
-    assert len({item.text for item in found}) > (150 if decoding.sample else len(set(few)) - 1)
+    assert len({item.text for item in found}) > (100 if decoding.sample else len(set(few)) - 1)
     assert generate(model, asked, decoding, Batching(rows=7)) == found
-    assert generate(model, asked[:40], decoding, Batching(rows=1)) == found[:40]
+    assert generate(model, asked[:16], decoding, Batching(rows=1)) == found[:16]
     order = random.Random(3).sample(range(len(asked)), len(asked))
     shuffled = generate(model, [asked[i] for i in order], decoding, Batching())
     assert shuffled == [found[i] for i in order]
@@ -131,8 +131,8 @@ class Blind(transformers.GPT2LMHeadModel):
 class Gossip(transformers.GPT2LMHeadModel):
     """Every text of a batch hears of the others."""
 
-    def forward(self, **rest: Any) -> Any:
-        found = super().forward(**rest)
+    def forward(self, input_ids: Any = None, **rest: Any) -> Any:
+        found = super().forward(input_ids=input_ids, **rest)
         found.logits = found.logits + found.logits.mean(0, keepdim=True)
         return found
 
@@ -251,11 +251,12 @@ def test_logits_that_are_not_finite_leave_only_their_own_text_out() -> None:
         def forward(self, input_ids: Any = None, **rest: Any) -> Any:
             found = super().forward(input_ids=input_ids, **rest)
             if input_ids.shape[1] > 1:
-                found.logits[(input_ids == 264).any(1), -1, 3] = self.value
+                found.logits[(input_ids == nurse).any(1), -1, 3] = self.value
             return found
 
     asked = written.wishes(16)
-    marked = [264 in prompt_ids(written.gpt2(), wish.prompt, 1) for wish in asked]
+    nurse = prompt_ids(written.gpt2(), "The nurse", 1)[2]
+    marked = [nurse in prompt_ids(written.gpt2(), wish.prompt, 1) for wish in asked]
     assert 0 < sum(marked) < 16
     clean = generate(written.gpt2(), asked, NUCLEUS, Batching())
     for value in (float("nan"), float("inf")):
@@ -289,11 +290,11 @@ def test_the_start_token_stands_once() -> None:
     assert prompt_ids(model, "The", 1)[0] == model.tokenizer.eos_token_id
 
 
-def chatting(template: str, **card: Any) -> Model:
+def chatting(template: str) -> Model:
     model = written.llama()
     model.tokenizer.chat_template = template
     options = ModelOptions(apply_chat_template=True)
-    return dataclasses.replace(model, card=dataclasses.replace(model.card, options=options, **card))
+    return dataclasses.replace(model, card=dataclasses.replace(model.card, options=options))
 
 
 def test_under_a_chat_template_the_prompt_is_the_users_message() -> None:
@@ -303,7 +304,7 @@ def test_under_a_chat_template_the_prompt_is_the_users_message() -> None:
     assert ids == (1, *model.tokenizer("user: The nurse\nreply:", add_special_tokens=False)["input_ids"])
     twice = chatting("{{ bos_token }}" + says)
     assert prompt_ids(twice, "The nurse", 1).count(1) == 1
-    ended = chatting(says, start_rule="eos")
+    ended = dataclasses.replace(model, card=dataclasses.replace(model.card, start_rule="eos"))
     assert prompt_ids(ended, "The nurse", 1) == ids[1:], "no end token before a conversation"
     found = generate(model, [Wish("The nurse", "0")], NUCLEUS, Batching())[0]
     assert found.tokens == len(written.plainly(model, Wish("The nurse", "0"), NUCLEUS))

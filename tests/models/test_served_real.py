@@ -48,11 +48,9 @@ def talkative(planted, tmp_path_factory):
     return str(folder)
 
 
-@pytest.fixture(scope="module", params=["no cache", "an empty cache"])
-def url(request, tmp_path_factory):
+@pytest.fixture(scope="module")
+def url(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
-    if request.param == "an empty cache":
-        (home / "hub").mkdir()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
