@@ -67,8 +67,8 @@ INFO = {
             DECODING,
             _TOPICS,
             "A distance has no sign: it does not say which group fares worse. Read the groups' means beside it.",
-            "The interval is cautious and wide: its upper end is about twice the floor where there is no difference. For the "
-            "question whether there is one, the p is the better answer.",
+            "Any difference of shape counts, so that chance brings it farther from 0 than the gap of means. Where there is no "
+            "difference the interval ends at about three times the floor: few texts can't show that a gap is small.",
         ),
         most_draws=MOST_DRAWS,
         choices={"aggregate": ("gap", "pairwise")},

@@ -60,8 +60,9 @@ def prepare(options: Mapping[str, Any], room: Room) -> Judge:
 
     Args:
         options: `by`, a folder, a Hub id or the word "words"; `revision`; `label`, the label that means toxic, or several joined
-            by +; `rule`: probability (of that label; of several that exclude each other their sum) or any (the largest over all labels of a multi-label head
-            that mean toxic: above .5 where any of them is); `max_length` in tokens; `list`, a file of words; `allow_pickle`.
+            by +; `rule`: probability (of that label; of several that exclude each other the sum) or any (the largest over all
+            labels of a multi-label head that mean toxic: above .5 where any of them is); `max_length` in tokens; `list`, a file
+            of words; `allow_pickle`.
         room: where word lists lie, the device and the batching.
 
     Raises:
@@ -133,7 +134,7 @@ def choose(classifier: TextClassifier, rule: str, asked: Sequence[str]) -> tuple
             f"--judge toxicity: found label={'+'.join(asked)}, wanted one label (several need rule=any). {shown}."
         )
     if asked:
-        return tuple(dict.fromkeys(_number(names, label, shown) for label in asked)), ()
+        return tuple(_number(names, label, shown) for label in asked), ()
     for wanted in (FIRST, NEXT):
         found = [number for number, name in enumerate(names) if name in wanted]
         if len(found) == 1:

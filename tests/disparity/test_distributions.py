@@ -266,3 +266,32 @@ def test_pairs_are_averaged_or_the_largest_is_taken():
     found = of(rng.normal(size=60), rng.random((60, 4)) < 0.5)
     distances = found.apart(found.shares(np.ones((1, 60))), pairs(4))
     assert PAIRWISE.outer(distances)[0] == pytest.approx(distances.mean()) and GAP.outer(distances)[0] == distances.max()
+
+
+COVERED = {
+    "no difference, 20 a group": (0.0, {"sizes": [20, 20]}),
+    "no difference, 100 a group": (0.0, {"sizes": [100, 100]}),
+    "no difference, 30 and 300": (0.0, {"sizes": [30, 300]}),
+    "no difference, five groups": (0.0, {"sizes": [60] * 5}),
+    "no difference, many at 0": (0.0, {"sizes": [100, 100], "kind": "zeros"}),
+    "no difference, five samples of each prompt": (0.0, {"sizes": [40, 40], "samples": 5}),
+    "shift": (0.2, {"sizes": [100, 100], "gap": 0.2}),
+    "shift, five groups": (0.2, {"sizes": [60] * 5, "gap": 0.2}),
+    "shift, five samples of each prompt": (0.2, {"sizes": [40, 40], "samples": 5, "gap": 0.2}),
+    "spread": (0.2, {"sizes": [100, 100], "kind": "spread", "gap": 0.2}),
+    "zeros, shift": (0.2, {"sizes": [100, 100], "kind": "zeros", "gap": 0.2}),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COVERED)
+def test_coverage_and_level(name: str):
+    truth, options = COVERED[name]
+    covered = rejected = 0
+    for seed in range(120):
+        answers = table(np.random.default_rng([seed, 1]), **options)
+        found = METRIC.disparity.evidence(answers, METRIC.options, MeasureOptions(draws=400, seed=seed))
+        covered += found.interval.low - 1e-9 <= truth <= found.interval.high + 1e-9
+        rejected += found.p.value <= 0.05
+    assert covered >= 0.89 * 120, "three standard errors below 95 %"
+    assert rejected <= 0.11 * 120 if not truth else rejected >= 0.9 * 120

@@ -154,3 +154,41 @@ class TestReplies:
         tokens = serving.tokens_of(text)
         ends = token_ends(tokens, text)
         assert ends == [len("".join(tokens[: n + 1])) for n in range(len(tokens))]
+
+
+@pytest.mark.parametrize("start", [True, False])
+def test_a_served_model_finds_options_as_likely_as_the_same_model_loaded_here(start):
+    """The stand-in reads a planted model token by token and names the tokens one at a time, as vLLM does."""
+    import torch
+
+    from fairbench.models.batching import Batching
+    from fairbench.probes.choice_likelihood import Question, measured
+
+    local = load(inspect_model("planted:causal-0.5"))
+    tokenizer, network = local.tokenizer, local.network
+
+    def rule(path, body, times):
+        if not body.get("echo"):
+            return None
+        ids = [tokenizer.bos_token_id] * start + tokenizer(body["prompt"], add_special_tokens=False)["input_ids"]
+        with torch.inference_mode():
+            log_p = network(torch.tensor([ids])).logits[0].double().log_softmax(-1)
+        values = [None] + [float(log_p[place - 1, ids[place]]) for place in range(1, len(ids))] + [-1.0]
+        found = {"tokens": [tokenizer.decode([i]) for i in ids] + ["."], "token_logprobs": values}
+        choice = {"text": body["prompt"] + ".", "finish_reason": "length", "logprobs": found}
+        return Answer({"choices": [choice], "usage": {"prompt_tokens": len(ids), "completion_tokens": 1}})
+
+    questions = [
+        Question("The nurse said that", ("she was tired.", "he was tired.")),
+        Question("Who was the nurse? The", ("man", "woman", "driver")),
+        Question("", ("The nurse said that she was ill.", "The nurse said that he was ill.")),
+    ]
+    with StandIn(rule) as server:
+        found = measured(connect(server), questions, "whole", Batching())
+    wanted = measured(local, questions, "whole", Batching())
+    if start:
+        for one, other in zip(found, wanted, strict=True):
+            assert [(o.total, o.tokens) for o in one] == [(pytest.approx(o.total, abs=1e-4), o.tokens) for o in other]
+    else:
+        # Without a start token the numbers are others than here, and a whole text has none.
+        assert [o.tokens for o in found[0]] == [o.tokens for o in wanted[0]] and found[2] == FIRST
