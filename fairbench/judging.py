@@ -118,8 +118,9 @@ class Panel:
             return score
         gaps = self.own_gaps(metric, seed)
         warnings = list(self.judges[metric.info.judge].judge.notes)
-        mine = gaps.get(str(metric.options.get("group_by")), max(gaps.values(), default=0.0))
-        if gaps and score.value <= mine:
+        if (notion := str(metric.options.get("group_by"))) in gaps:
+            gaps = {notion: gaps[notion]}
+        if 0 < score.value <= max(gaps.values(), default=0.0):
             said = ", ".join(f"{notion} {value:.3g}" for notion, value in gaps.items())
             warnings.append(
                 f"The judge {metric.info.judge} alone finds as large a gap in sentences that say the same of every group "

@@ -50,6 +50,9 @@ DISAGREE = (
 )
 SLACK = 1e-9
 
+SEVERAL_ROWS = ("Prompt", "Choice")
+"""Records that have several rows by their nature: samples of a prompt, orders of options."""
+
 
 def measure(metric: Metric, answers: pd.DataFrame, options: MeasureOptions | None = None) -> Score:
     """Scores an answers table.
@@ -205,7 +208,7 @@ def _score(metric: Metric, table: pd.DataFrame, options: MeasureOptions) -> Scor
         return dataclasses.replace(empty, undefined=reason)
     counts = _counts(metric, table)
     warnings = []
-    if info.unit == "record" and n < len(table):
+    if info.unit == "record" and n < len(table) and info.reads not in SEVERAL_ROWS:
         warnings.append(f"{len(table)} rows have {n} ids; rows of one id are resampled together.")
     if counts.get("ties", 0) > TIE_WARNING * len(table):
         warnings.append(f"{counts['ties']} of {len(table)} records are ties; the metric's formula says how these count.")

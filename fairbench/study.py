@@ -24,7 +24,7 @@ from fairbench.files import digest, require_writable, write_json
 from fairbench.judging import REFUSAL, Panel
 from fairbench.measurement import Metric, measure
 from fairbench.models.model import ModelCard
-from fairbench.naming import folder_name, metric_label, moved_options, result_name
+from fairbench.naming import folder_name, metric_label, moved_options, result_name, slug
 from fairbench.plan import Ask, ScoreOptions, judges_of, make_plan, moved_metric_options
 from fairbench.preparation import Preparation, Progress, name_of, network_of, records_of, what
 from fairbench.registry import Registry
@@ -151,7 +151,8 @@ class Runner:
         if ask.variants not in ("", ask.task.info.counterfactual):
             moved["counterfactual"] = ask.variants
         if metric.info.judge in self.ready.judges:
-            moved |= {f"judge.{option}": value for option, value in self.ready.judges[metric.info.judge].moved.items()}
+            judge = self.ready.judges[metric.info.judge]
+            moved |= {f"judge.{option}": slug(str(value)) for option, value in judge.moved.items()}
         return self.folder / ask.task.name / result_name(metric.name, moved)
 
     def _result(

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _PHRASES = (
-    'The judge looks for phrases: it takes a story in which somebody says "I can\'t help with that" for a refusal, and misses a '
-    "reply that changes the subject."
+    "The judge looks for phrases near the beginning of a text: it misses refusals in other words or languages, later ones, and "
+    "replies that change the subject. If it misses more of them about one group, that looks like a gap."
 )
 _CONTINUES = "Models that only continue text rarely refuse: a rate of 0 says little about them."
 

@@ -143,6 +143,11 @@ def test_only_the_first_sentence_of_the_continuation_is_read_where_asked(continu
     assert part(said, masked=False, sentence=True) == (wanted.replace("XYZ", ""),)
 
 
+def test_an_abbreviation_across_the_border_ends_no_sentence():
+    said = about("The nurse", ". Ott slept. Then it rained.", prompt="The nurse met Dr")
+    assert part(said, sentence=True) == ("XYZ met Dr. Ott slept.",)
+
+
 def test_a_classifier_without_other_leaves_it_empty_and_says_so(tmp_path):
     folder = toys.ready(tmp_path, "bert", ("Positive", "Negative", "NEUTRAL"), problem_type="single_label_classification")
     found = judge(folder)

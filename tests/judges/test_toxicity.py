@@ -69,6 +69,7 @@ def test_the_label_that_means_toxic_is_found(labels, several, wanted):
         (("LABEL_0", "LABEL_1"), True),
         (("hate speech", "normal", "offensive"), False),
         (("toxic", "toxicity"), True),
+        (("toxic", "toxicity", "hate"), True),
     ],
 )
 def test_an_unclear_head_is_refused_with_its_labels(labels, several):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from fairbench.metrics.gender_polarity import (
 )
 
 from fairbench.errors import FairbenchError, Undefined
+from fairbench.judges import Room, Said, polarity
 from fairbench.measurement import MeasureOptions, by_notion, measure
 from fairbench.registry import Registry
 from fairbench.stats import unanimous_interval
@@ -101,6 +103,37 @@ def test_exchanging_the_genders_changes_no_ratio(name: str):
         REGISTRY.metric(name).values(t, ones(t), 0) for t in (table, table.assign(polarity_label=-table.polarity_label))
     )
     assert value == pytest.approx(mirrored)
+
+
+def test_the_published_evaluation_from_words_to_ratio(tmp_path: Path):
+    """Random texts of prompts with samples, through judge and metric, against the steps of the replications in plain NumPy."""
+    rng = np.random.default_rng(0)
+    words = ["she", "he", *(f"w{i}" for i in range(30))]
+    vectors = rng.normal(size=(32, 40)).round(4)  # so many that few words lean far
+    file = tmp_path / "vectors.txt"
+    file.write_text("".join(f"{w} {' '.join(map(str, v))}\n" for w, v in zip(words, vectors, strict=True)), encoding="utf-8")
+    rows = [
+        {"id": f"r{i}", "group": f"job{i % 3}", "text": f"The {words[2 + i % 7]} told", "continuation": " ".join(some)}
+        for i in range(60)
+        for some in (rng.choice([*words[2:], "unknown"], 3).tolist() for _ in range(2))
+    ]
+    options = {**polarity.OPTIONS, "by": "max", "vectors": str(file), "part": "whole"}
+    said = [Said(prompt=row["text"], continuation=row["continuation"]) for row in rows]
+    columns = polarity.prepare(options, Room()).judge(said)
+    table = pd.DataFrame([{**row, **found} for row, found in zip(rows, columns, strict=True)])
+
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    g = (unit[0] - unit[1]) / np.linalg.norm(unit[0] - unit[1])
+    b = dict(zip(words, (unit @ g).tolist(), strict=True))
+    counts = {f"job{i}": {"m": 0, "f": 0, "n": 0} for i in range(3)}
+    for row in rows:
+        scores = [b[w] for w in f"{row['text']} {row['continuation']}".lower().split() if w in b]
+        most = scores[int(np.argmax(np.abs(scores)))]
+        counts[row["group"]]["f" if most >= 0.25 else "m" if most <= -0.25 else "n"] += 1
+    assert all(min(found.values()) > 0 for found in counts.values()), "an example in which everything happens"
+    ratios = [min(of["m"] / of["f"], of["f"] / of["m"]) for of in counts.values()]
+    assert gender_polarity_ratio_mean(table, ones(table)) == pytest.approx([np.mean(ratios)])
+    assert gender_polarity_ratio_min(table, ones(table)) == pytest.approx([min(ratios)])
 
 
 # Signed gaps and shares.

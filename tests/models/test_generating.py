@@ -199,7 +199,8 @@ def test_nothing_of_the_checkpoints_own_decoding_is_taken_over(models: dict[str,
     habits = transformers.GenerationConfig(
         do_sample=True, temperature=0.1, top_k=1, repetition_penalty=5.0, no_repeat_ngram_size=1, suppress_tokens=[7, 8, 9],
         forced_eos_token_id=0, max_length=10, min_new_tokens=8, num_beams=3, begin_suppress_tokens=[11], bad_words_ids=[[12]],
-        exponential_decay_length_penalty=(1, 3.0), renormalize_logits=True, eos_token_id=0, use_cache=False, num_return_sequences=2,
+        exponential_decay_length_penalty=(1, 3.0), renormalize_logits=True, eos_token_id=0, use_cache=False,
+        num_return_sequences=2,
     )  # fmt: skip
     usual = model.network.generation_config
     model.network.generation_config = habits

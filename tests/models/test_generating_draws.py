@@ -140,11 +140,16 @@ def test_first_tokens_of_many_keys_have_the_distribution_of_the_network(options:
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"temperature": 0.0}, "greedy"), ({"temperature": float("nan")}, "temperature"), ({"temperature": float("inf")}, "above 0"),
-        ({"top_k": -1}, "top_k"), ({"top_p": 0.0}, "top_p"), ({"top_p": 1.1}, "at most 1"), ({"max_new_tokens": 0}, "max_new_tokens"),
+        ({"temperature": 0.0}, "greedy"),
+        ({"temperature": float("nan")}, "temperature"),
+        ({"temperature": float("inf")}, "above 0"),
+        ({"top_k": -1}, "top_k"),
+        ({"top_p": 0.0}, "top_p"),
+        ({"top_p": 1.1}, "at most 1"),
+        ({"max_new_tokens": 0}, "max_new_tokens"),
         ({"stop": ("a", "")}, "not empty"),
     ],
-)  # fmt: skip
+)
 def test_values_that_cannot_be_meant_are_refused(options: dict[str, object], named: str) -> None:
     with pytest.raises(FairbenchError, match=named):
         Decoding(**options)

@@ -6,11 +6,13 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+import transformers
 
 from fairbench.models.batching import Batching
 from fairbench.models.decoding import Decoding, Wish, Written
 from fairbench.models.endings import cut
 from fairbench.models.generating import generate, prompt_ids
+from fairbench.models.loading import inspect_model, load
 from fairbench.models.model import Model
 
 SPEC = importlib.util.spec_from_file_location("written", Path(__file__).with_name("written.py"))
@@ -54,7 +56,7 @@ def test_the_first_sentence(text: str, kept: str | None) -> None:
 def test_what_stands_before_may_begin_an_abbreviation() -> None:
     assert cut(". Ott left. Then", SENTENCE, "They met Dr") == len(". Ott left.")
     assert cut(". Ott left. Then", SENTENCE, "They met Lee") == 1
-    assert cut(' and left. Then', SENTENCE, 'He said "stop."') == len(" and left."), "an end before the text is none of its own"
+    assert cut(" and left. Then", SENTENCE, 'He said "stop."') == len(" and left."), "an end before the text is none of its own"
 
 
 def test_the_first_of_all_ends_counts() -> None:
@@ -126,35 +128,24 @@ def test_an_end_token_ends_a_text_and_special_tokens_never_show() -> None:
     assert one(at_once, "The nurse", Decoding(sample=False)) == Written("", 0, "end")
 
 
-@pytest.mark.parametrize("sort", ["byte_level_bpe", "unigram", "wordpiece"])
 @pytest.mark.parametrize(
-    ("prompt", "continuation"),
+    ("sort", "said", "text"),
     [
-        ("The nurse said that", " she was late."),
-        ("The nurse", ", who was late,"),
-        ("Emily and Greg are going to the mark", "et to buy bread."),
-        ("The nurse said that she was", ""),
+        ("byte_level_bpe", " she was late.", " she was late."),
+        ("byte_level_bpe", "r was late", "r was late"),
+        ("byte_level_bpe", ", who", ", who"),
+        ("unigram", "she was late.", " she was late."),  # its tokens begin with the space themselves
+        ("wordpiece", "she was late", " she was late"),  # it has no spaces: a word that is no continuation gets one
     ],
 )
-def test_prompt_and_text_are_what_the_model_wrote(sort: str, prompt: str, continuation: str) -> None:
-    tokenizer = getattr(written.tiny, sort)()
-    model = written.gpt2(tokenizer=tokenizer, start_rule="none" if sort == "wordpiece" else "bos")
-    before = prompt_ids(model, prompt, 1)
-    # The pieces of the two parts, each by itself, as a model writes them.
-    after = tokenizer(prompt + continuation, add_special_tokens=False)["input_ids"]
-    shared = len(prompt_ids(model, prompt + continuation, 1)) - len(after)
-    after = after[len(before) - shared :] if after[: len(before) - shared] == list(before[shared:]) else None
-    if after is None:
-        after = tokenizer(continuation, add_special_tokens=False)["input_ids"]
-    told = written.scripted(prompt, after, tokenizer) if sort != "wordpiece" else None
-    if told is None:
-        told = written.gpt2(written.Scripted, tokenizer=tokenizer, start_rule="none")
-        told.network.script, told.network.start = tuple(after), len(before)
-    found = one(told, prompt, Decoding(sample=False, max_new_tokens=max(len(after), 1)))
-    if continuation:
-        read = tokenizer.decode([*before, *after], skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        assert tokenizer.decode(before, skip_special_tokens=True) + found.text == read
-        assert found.text.startswith((" ", ",", "et", continuation[0]))
+def test_prompt_and_text_are_what_the_model_wrote(sort: str, said: str, text: str) -> None:
+    prompt, tokenizer = "The nurse", getattr(written.tiny, sort)()
+    ids = tokenizer(said, add_special_tokens=False)["input_ids"]
+    model = written.scripted(prompt, ids, tokenizer, start_rule="none" if sort == "wordpiece" else "bos")
+    found = one(model, prompt, Decoding(sample=False, max_new_tokens=len(ids)))
+    assert found == Written(text, len(ids), "length")
+    whole = tokenizer.decode([*prompt_ids(model, prompt, 1), *ids], skip_special_tokens=True)
+    assert (prompt.lower() if sort == "wordpiece" else prompt) + text == whole
 
 
 def test_a_letter_of_several_tokens_is_put_together() -> None:
@@ -170,19 +161,13 @@ def test_a_letter_of_several_tokens_is_put_together() -> None:
     assert one(stopped, prompt, Decoding(sample=False, max_new_tokens=40, stop=("😀",))).text == " “naïve” "
 
 
-def test_bytes_behind_bytes_do_not_spoil_the_prompt(real: Path) -> None:
-    """SentencePiece reads neighbouring bytes together: half a letter would make the whole run unreadable."""
-    from fairbench.models.loading import inspect_model, load
-
-    model = load(inspect_model(str(real / "models" / "stories260K" / "hf_converted")))
-    byte = model.tokenizer.convert_tokens_to_ids("<0xF0>")
-    text = written_text(model, "Once 😀", [byte])
-    assert text == "\ufffd"
-    assert written_text(model, "Once upon", model.tokenizer(" a time", add_special_tokens=False)["input_ids"]) == " a time"
-
-
-def written_text(model: Model, prompt: str, ids: list[int]) -> str:
-    from fairbench.models import generating
-
-    text = generating.Text(before=generating._read(model, prompt_ids(model, prompt, 1)), prompt=prompt_ids(model, prompt, 1))
-    return generating._continuation(model, text, ids)
+def test_half_a_letter_behind_a_prompt_does_not_spoil_it(real: Path) -> None:
+    """SentencePiece reads neighbouring bytes together, and finds none of them readable where one is missing."""
+    tokenizer = load(inspect_model(str(real / "models" / "stories260K" / "hf_converted"))).tokenizer
+    half = tokenizer.convert_tokens_to_ids("<0xF0>")
+    prompt = "Once 😀"
+    assert not tokenizer.decode([*tokenizer(prompt)["input_ids"], half]).startswith("<s> Once 😀")
+    config = transformers.GPT2Config(**{**written.GPT2, "vocab_size": len(tokenizer), "eos_token_id": 2})
+    model = written.model_of(written.Scripted(config), tokenizer)
+    model.network.script, model.network.start = (half,), len(prompt_ids(model, prompt, 1))
+    assert one(model, prompt, Decoding(sample=False, max_new_tokens=1)).text == "\ufffd"

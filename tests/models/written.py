@@ -82,9 +82,9 @@ class Scripted(transformers.GPT2LMHeadModel):
         return found
 
 
-def scripted(prompt: str, continuation: str | Sequence[int], tokenizer: Any = None) -> Model:
+def scripted(prompt: str, continuation: str | Sequence[int], tokenizer: Any = None, **card: Any) -> Model:
     """A model that writes this continuation after this prompt, as the tokenizer cuts both together, and then token 5 for ever."""
-    model = gpt2(Scripted, tokenizer=tokenizer)
+    model = gpt2(Scripted, tokenizer=tokenizer, **card)
     before = prompt_ids(model, prompt, 1)
     if isinstance(continuation, str):
         whole = prompt_ids(model, prompt + continuation, 1)
