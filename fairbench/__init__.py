@@ -80,7 +80,7 @@ def score(model: str, **options: Any) -> Run:
             `output_path`, `include_path`, `batch_size`; `scorer`, `pooling`, `layer` and `probe_options` (a mapping);
             `metric_options` (a mapping), `corpus`, `contexts`; `train_on`, `train_seed`, `group_by`, `counterfactual`;
             `judges` (options by the judge's name: `{"toxicity": {"by": "words"}}`);
-            `model_url`, `server_timeout`, `server_retries`;
+            `model_url`, `server_timeout`, `server_retries`, `server_concurrency`;
             `revision`, `dtype`, `device`, `apply_chat_template`, `trust_remote_code`, `allow_pickle`; `level`, `draws`, `seed`.
 
     Returns:
@@ -152,7 +152,7 @@ def _score_options(options: dict[str, Any]) -> Any:
 
 def _serving(options: dict[str, Any]) -> dict[str, Any]:
     """How a server is spoken to, taken out of the options."""
-    names = {"server_timeout": "timeout", "server_retries": "retries"}
+    names = {"server_timeout": "timeout", "server_retries": "retries", "server_concurrency": "concurrency"}
     return {name: options.pop(given) for given, name in names.items() if given in options}
 
 

@@ -63,6 +63,7 @@ ModelUrl = Annotated[
 ]
 ServerTimeout = Annotated[float, typer.Option("--server-timeout", min=0.1, help="Seconds to wait for a served model's reply.")]
 ServerRetries = Annotated[int, typer.Option("--server-retries", min=0, help="How often a request that failed is tried again.")]
+ServerConcurrency = Annotated[int, typer.Option("--server-concurrency", min=1, help="Requests to the server at once.")]
 Corpus = Annotated[str | None, typer.Option(help="Text that words are met in (CEAT): files, a task of passages, or a Hub id.")]
 Contexts = Annotated[int, typer.Option(help="At most so many sentences a word, where there is a corpus.")]
 Sweep = Annotated[

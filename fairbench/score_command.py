@@ -40,6 +40,7 @@ def score(
     model_url: flags.ModelUrl = None,
     server_timeout: flags.ServerTimeout = 60.0,
     server_retries: flags.ServerRetries = 5,
+    server_concurrency: flags.ServerConcurrency = 4,
     corpus: flags.Corpus = None,
     contexts: flags.Contexts = 100,
     sweep: flags.Sweep = None,
@@ -66,7 +67,7 @@ def score(
     loading = ModelOptions(
         revision=revision, dtype=dtype, device=device, trust_remote_code=trust_remote_code,
         allow_pickle=allow_pickle, apply_chat_template=apply_chat_template,
-        url=model_url, serving=Serving(timeout=server_timeout, retries=server_retries),
+        url=model_url, serving=Serving(timeout=server_timeout, retries=server_retries, concurrency=server_concurrency),
     )  # fmt: skip
     own = {"scorer": scorer, "pooling": pooling, "layer": layer, "train_on": train_on, "train_seed": train_seed}
     options = ScoreOptions(

@@ -7,6 +7,7 @@ the batch size, the order or the limit, more samples keep the first ones, and tw
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -114,8 +115,6 @@ def answer(model: Model, records: Sequence[Record], options: Mapping[str, Any], 
         follows the record's text: a space that was taken from the prompt's end is not given twice), `sample` (its index),
         `finish` ("end": the model ended it, "stop": a rule did, "length": there was no more room) and `tokens`.
     """
-    from fairbench.models.generating import generate
-
     prompts = [prompt_of(record.text, options) for record in cast("Sequence[Prompt]", records)]
     count = options["samples"]
     wishes = [
@@ -152,8 +151,6 @@ def engine(model: Model) -> dict[str, str]:
     """Which of the equal ways to the texts this network allows (`rows`, `ended rows`); for the result, not for the hash."""
     if model.card.kind == "served":
         return likelihood.engine(model)
-    from fairbench.models.turns import way_of
-
     return way_of(model).describe()
 
 
@@ -184,9 +181,6 @@ def _rows(written: Sequence[Written | str], rest: str) -> Rows:
 
 def _rules(values: Mapping[str, Any]) -> dict[str, str]:
     """The rules behind the options, in words that stand in the result."""
-    from fairbench.models.drawing import DRAWS, ORDER
-    from fairbench.models.endings import SENTENCE_RULE
-
     drawn = {"order": ORDER, "draws": DRAWS} if values["sampling"] == "sample" else {}
     return {**drawn, **({"sentence_rule": SENTENCE_RULE} if values["sentence"] else {})}
 
@@ -258,10 +252,12 @@ def _sampling(name: str, value: Any) -> str:
 
 def _stops(name: str, value: Any) -> list[str]:
     """Strings joined by |, or a list of them as they are."""
-    if not isinstance(value, str):
-        listed = list(value) if isinstance(value, list | tuple) else [value]
-    else:
-        listed = [_unescaped(part) for part in re.findall(r"(?:^|(?<=\|))((?:\\.|[^\\|])*\\?)(?=\||$)", value, re.DOTALL)]
+    listed = list(value) if isinstance(value, list | tuple) else [value]
+    if isinstance(value, str):
+        # A bar behind an odd number of backslashes is no border: what is escaped is taken two signs at a time.
+        signs = re.findall(r"\\.|.", value, re.DOTALL)
+        borders = [-1, *(i for i, sign in enumerate(signs) if sign == "|"), len(signs)]
+        listed = [_unescaped("".join(signs[a + 1 : b])) for a, b in itertools.pairwise(borders)]
     if not all(isinstance(stop, str) and stop for stop in listed):
         raise FairbenchError(
             f"The option {name} is {value!r}; wanted texts that are not empty, joined by | (a new line is \\n, the sign | itself "

@@ -7,7 +7,7 @@ import sys
 
 import torch
 
-from tests.bench import association, causal, command, masked, memory, sensitivity
+from tests.bench import association, causal, command, generation, masked, memory, sensitivity
 
 ROW = "{:<58} {:>9} {:>9} {:>7} {:>7} {:>9}  {}"
 
@@ -20,7 +20,9 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=32, help="the peer's batch size; ours is this x mean length in tokens")
     parser.add_argument("--limit", type=int, default=1508, help="pairs for the whole command")
     parser.add_argument(
-        "--only", choices=["causal", "masked", "memory", "command", "association", "sensitivity"], help="one part"
+        "--only",
+        choices=["causal", "masked", "memory", "command", "association", "sensitivity", "generation"],
+        help="one part",
     )
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -45,6 +47,9 @@ def main() -> int:
         good &= show_association(association.compare(options.repeats))
     if options.only in (None, "sensitivity"):
         good &= show_sensitivity(sensitivity.compare(options.repeats))
+    if options.only in (None, "generation"):
+        for name, spread in (("as peaked as a trained model's", 10.0), ("almost flat", 1.0)):
+            good &= show_generation(name, generation.compare(2, spread, options.repeats))
     return 0 if good else 1
 
 
@@ -77,6 +82,20 @@ def show_sensitivity(found: dict[str, float]) -> bool:
         f"{found['plain_ratio']:.2f} x ({sensitivity.TEXTS_PLAIN} text; asked: {asked['plain']}); it is "
         f"{found['forward_ratio']:.2f} x as many forward passes as classes (asked: at most {asked['forward']}), relative "
         f"difference {found['difference']:.0e} {'ok' if good else 'MISSED'}",
+        flush=True,
+    )
+    return good
+
+
+def show_generation(name: str, found: dict[str, float]) -> bool:
+    """One line: texts a second in batches, and how many times as long a prompt at a time takes, by the clock and in work."""
+    good = found["alone"] >= generation.ASKED and found["plain"] >= generation.ASKED and found["differ"] == 0
+    print(
+        f"sampling, GPT-2 {generation.LAYERS} x {generation.WIDTH}, {generation.PROMPTS} prompts x {generation.TOKENS} tokens, "
+        f"nucleus .9, distributions {name}, threads: 2, load {found['load']:.1f}: {found['ours']:.1f} texts a second; one prompt "
+        f"at a time takes {found['alone']:.2f} x as long (lowest {found['lowest']:.2f}; processor time "
+        f"{found['alone_work']:.2f} x), by transformers alone {found['plain']:.2f} x (processor time {found['plain_work']:.2f} x), "
+        f"asked: at least {generation.ASKED:.0f} x; texts that differ: {found['differ']:.0%} {'ok' if good else 'BELOW'}",
         flush=True,
     )
     return good
