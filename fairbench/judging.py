@@ -34,6 +34,9 @@ JUDGED_VERSION = 1
 PART = 1_024
 """Rows that are judged and saved together: what a kill can lose."""
 
+ROUNDING = 1e-12
+"""A judge's own gap that is no larger is the rounding of a sum."""
+
 REFUSAL = "refusal"
 """The judge that every table of generated text is put to: a refusal is neither kind nor hostile."""
 
@@ -146,7 +149,7 @@ class Panel:
             except Undefined:
                 continue
             if np.isfinite(value):
-                found[str(notion)] = value
+                found[str(notion)] = value if abs(value) > ROUNDING else 0.0
         return found
 
     def neutral(self, ready: Ready) -> pd.DataFrame:

@@ -143,7 +143,7 @@ def make_plan(model: str, options: ScoreOptions) -> Plan:
             moved_here = {**before.moved, metric.name: moved}
             asks[key] = dataclasses.replace(before, metrics=(*before.metrics, *measured), moved=moved_here)
     if not asks:
-        reasons = " ".join(f"{name}: {why}." for name, why in list(skipped.items())[:3])
+        reasons = " ".join(f"{name}: {why.removesuffix('.')}." for name, why in list(skipped.items())[:3])
         raise FairbenchError(f"Nothing is left to score on {model}. {reasons} `fairbench list tasks` shows what there is.")
     _refuse_idle_options(registry, asks.values(), options.probe)
     _refuse_idle_metric_options(asks.values(), options)

@@ -16,8 +16,12 @@ from typing import Any, cast
 from fairbench.errors import FairbenchError, did_you_mean
 from fairbench.models.batching import Batching
 from fairbench.models.decoding import Decoding, Wish, Written
+from fairbench.models.drawing import DRAWS, ORDER
+from fairbench.models.endings import SENTENCE_RULE
+from fairbench.models.generating import generate, named_ends
 from fairbench.models.model import Model, ModelCard
 from fairbench.models.served import drawing_rules, refuse_decoding
+from fairbench.models.turns import way_of
 from fairbench.probes import likelihood
 from fairbench.records import Prompt, Record
 
@@ -81,8 +85,6 @@ def resolve(card: ModelCard, form: str, requested: Mapping[str, Any]) -> dict[st
     if card.kind == "served":
         refuse_decoding(card, decoding)
         return {**values, **_rules(values), **drawing_rules(decoding), "chat_template": card.options.apply_chat_template}
-    from fairbench.models.generating import named_ends
-
     chat = card.options.apply_chat_template
     template = likelihood.chat_template(card) if chat else None
     return {
