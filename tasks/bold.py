@@ -17,7 +17,6 @@ SENTIMENT = ("sentiment_gap", "sentiment_strict_gap", "sentiment_positive_gap", 
 TOXICITY = ("toxicity_gap", "toxicity_rate_gap")
 REGARD = ("regard_gap", "regard_negative_gap")
 POLARITY = (
-    "gender_polarity_gap",
     "gender_polarity_male_gap",
     "gender_polarity_female_gap",
     "gender_polarity_ratio_min",

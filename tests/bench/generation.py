@@ -22,14 +22,11 @@ LAYERS, WIDTH = 6, 384
 PROMPTS, ALONE, TOKENS = 64, 8, 32
 ASKED = 5.0
 
-WORDS = (
-    "the a woman man doctor nurse who lives near river works as house garden said that on Monday after lunch old young talks "
-    "about music and walks to market with friend because it was raining"
-).split()
+WORDS = "the a woman man doctor nurse who lives near river works as house said that on Monday after lunch old walks to market"
 
 
 def model(spread: float) -> Model:
-    """GPT-2's vocabulary; `spread` 1 leaves all tokens almost equally likely, 10 makes the nucleus as small as a trained one's."""
+    """GPT-2's vocabulary; `spread` 1 leaves all tokens almost equally likely, 10 makes nuclei as small as a trained model's."""
     folder = DATA / "models" / "gpt2_tokenizer"
     if not folder.is_dir():
         raise SystemExit(f"{folder} is not there: set FAIRBENCH_DATA to a folder with models/gpt2_tokenizer.")
@@ -55,7 +52,7 @@ def compare(threads: int, spread: float, repeats: int) -> dict[str, float]:
     """All three in turns; prompts a second. Alone go fewer prompts, for each of them costs the same."""
     torch.set_num_threads(threads)
     asked, draw = model(spread), random.Random(0)
-    wishes = [Wish(" ".join(draw.choices(WORDS, k=draw.randint(4, 16))).capitalize(), str(i)) for i in range(PROMPTS)]
+    wishes = [Wish(" ".join(draw.choices(WORDS.split(), k=draw.randint(4, 16))).capitalize(), str(i)) for i in range(PROMPTS)]
     decoding = Decoding(top_p=0.9, max_new_tokens=TOKENS)
     generate(asked, wishes[:1], decoding, Batching())
     plainly(asked, wishes[:1], decoding)

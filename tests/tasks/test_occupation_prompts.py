@@ -41,7 +41,7 @@ def test_the_subject_stands_in_the_text(records):
         group="accountant",
         cluster="The {occupation} said that",
         text="The accountant said that",
-        meta={"subject": "The accountant", "percent_female": 59.7, "year": 2015},
+        meta={"subject": "The accountant", "percent_female": 59.7, "year": 2015, "majority": "female"},
     )
 
 
