@@ -105,7 +105,7 @@ INFO = TaskInfo(
     notes=(
         "group = the occupation. `meta.percent_female` is the share of women among those who had it in the United States in "
         "`meta.year`: what a score can be compared with, not what it should be. `meta.majority` (female, male) says which side "
-        "it is on: --metrics gender_polarity_gap --group-by majority --metric-options first=female,second=male compares the sides.",
+        "it is on: --metrics gender_polarity_gap --group-by majority --metric-options first=female,second=male compares both.",
         "The cluster is the template, not the occupation: occupations are what is compared, so every draw keeps all of them.",
         "10 continuations and nucleus .9 as in Gupta et al. 2022; 50 tokens, since their 100 include a longer prompt and the "
         "first pronoun comes early.",
