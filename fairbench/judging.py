@@ -217,6 +217,8 @@ def add_judgement(table: pd.DataFrame, ready: Ready) -> pd.DataFrame:
     panel = Panel(Path())
     rows = judged_rows(table, lambda said: panel.judged(ready, said), ready.columns)
     said = pd.DataFrame(rows, columns=list(ready.columns), index=table.index)
+    absent = [not isinstance(text, str) for text in table["continuation"].tolist()]
+    said.loc[absent, ready.columns[-1]] = "there is no text"
     return pd.concat([table.drop(columns=[c for c in said.columns if c in table.columns]), said], axis=1)
 
 

@@ -13,24 +13,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fairbench.decisions import contradictions
-from fairbench.errors import Undefined
-from fairbench.groups import entries, notions
+from fairbench.errors import FairbenchError, Undefined
+from fairbench.groups import entries, find_groups, notions
 from fairbench.metric import MeasureOptions, Metric
 from fairbench.quality import flags
 from fairbench.records import UNPARSED
 from fairbench.refusals import refusal_figures, refused
-from fairbench.scores import Evidence, Interval, LeaveOneOut, PValue, Score
+from fairbench.resampling import interval_of, left_out_one_by_one
+from fairbench.scores import Evidence, Score
 from fairbench.stats import (
-    CHUNK_BYTES,
-    Floats,
-    Units,
-    bootstrap_p,
-    bootstrap_weights,
-    jackknife_error,
-    percentile_interval,
     resampling_units,
-    student_interval,
-    unanimous_interval,
 )
 from fairbench.tables import complete, usable
 
@@ -40,15 +32,14 @@ if TYPE_CHECKING:
 __all__ = ["MeasureOptions", "Metric", "by_notion", "measure", "measure_once"]
 
 TIE_WARNING = 0.01
-DROPPED_WARNING = 0.01
-FEW_UNITS = 10
-FEW_IN_STRATUM = 5
-"""With 3 words a set WEAT's 95 % interval was seen to cover 87-91 %, with 8 words 99 %."""
 DISAGREE = (
     "The test and the interval disagree on whether the ideal can be the value: they rest on different assumptions (the metric's "
     "card names them). Print both, or neither."
 )
 SLACK = 1e-9
+
+NAMED_GROUPS = 5
+"""A warning names so many groups, and counts the others."""
 
 SEVERAL_ROWS = ("Prompt", "Choice")
 """Records that have several rows by their nature: samples of a prompt, orders of options."""
@@ -74,6 +65,7 @@ def measure(metric: Metric, answers: pd.DataFrame, options: MeasureOptions | Non
     whole, used = _scored(metric, table, options)
     if metric.disparity is not None:
         whole = _compared(whole, metric, metric.disparity.evidence(usable(table, metric.info)[0], metric.options, options))
+        whole = _with_lost_groups(whole, metric, table)
         groups = dict(whole.by_group)
     if "prediction" in metric.info.columns and (differ := contradictions(used)):
         said = f"In {differ} of {len(used)} rows `prediction` is not the class that `probs` come to; `prediction` is what counts."
@@ -102,7 +94,34 @@ def _compared(score: Score, metric: Metric, evidence: Evidence) -> Score:
         found = dataclasses.replace(found, interval=evidence.interval, stderr=evidence.stderr)
     if evidence.p is not None:
         found = dataclasses.replace(found, p_value=evidence.p.value, p_method=evidence.p.method)
+    between = found.interval if metric.info.interval == "simultaneous" else None
+    if between and found.p_value is not None:
+        covers = between.low <= metric.info.ideal <= between.high
+        warnings = (*warnings, DISAGREE) if (found.p_value < 1 - between.level) is covers else warnings
     return dataclasses.replace(found, warnings=warnings)
+
+
+def _with_lost_groups(score: Score, metric: Metric, table: pd.DataFrame) -> Score:
+    """A score that also names the groups of which no row could be used: they are in no comparison, and that must be seen."""
+    kept = set(usable(table, metric.info)[0].index)
+    try:
+        every = find_groups(table, str(metric.options.get("group_by", "")))
+    except (Undefined, FairbenchError):  # what is wrong with the groups has been said of the rows that can be used
+        return score
+    there = np.array([row in kept for row in table.index])
+    rows = {name: int(every.of_row[:, g].sum()) for g, name in enumerate(every.names) if not every.of_row[there, g].any()}
+    lost = {name: n for name, n in rows.items() if name not in score.by_group}
+    if not lost:
+        return score
+    none = dataclasses.replace(
+        _nothing(metric, table[:0]), ideal=None, unit="record", undefined="none of the group's rows could be used"
+    )
+    named = ", ".join(f"{name} ({n} rows)" for name, n in list(lost.items())[:NAMED_GROUPS])
+    more = f" and {len(lost) - NAMED_GROUPS} more" if len(lost) > NAMED_GROUPS else ""
+    said = f"Left out of the comparison, since none of their rows could be used: {named}{more}."
+    groups = {**score.by_group, **{name: dataclasses.replace(none, n_total=n) for name, n in lost.items()}}
+    counts = {**score.counts, "groups_left_out": score.counts.get("groups_left_out", 0) + len(lost)}
+    return dataclasses.replace(score, by_group=groups, counts=counts, warnings=(*score.warnings, said))
 
 
 def _by_group(metric: Metric, table: pd.DataFrame, options: MeasureOptions) -> list[tuple[str, pd.DataFrame]]:
@@ -208,6 +227,8 @@ def _score(metric: Metric, table: pd.DataFrame, options: MeasureOptions) -> Scor
         return dataclasses.replace(empty, undefined=reason)
     counts = _counts(metric, table)
     warnings = []
+    if (again := _repeated(table)) and info.reads == "Prompt":
+        warnings.append(f"{again} rows repeat the id and the sample of another row: the same text counts more than once.")
     if info.unit == "record" and n < len(table) and info.reads not in SEVERAL_ROWS:
         warnings.append(f"{len(table)} rows have {n} ids; rows of one id are resampled together.")
     if counts.get("ties", 0) > TIE_WARNING * len(table):
@@ -217,7 +238,7 @@ def _score(metric: Metric, table: pd.DataFrame, options: MeasureOptions) -> Scor
         p = metric.significance(table, np.random.default_rng(options.seed), **metric.options)
     interval = stderr = None
     if options.draws and info.interval in ("bootstrap", "jackknife"):
-        interval, stderr, inverted, more = _interval(metric, table, value, options)
+        interval, stderr, inverted, more = interval_of(metric, table, value, options)
         p, warnings = p or inverted, warnings + more
     if p and interval and (p.value < 1 - interval.level) is (interval.low <= info.ideal <= interval.high):
         warnings.append(DISAGREE)
@@ -226,78 +247,15 @@ def _score(metric: Metric, table: pd.DataFrame, options: MeasureOptions) -> Scor
     return dataclasses.replace(
         empty, value=value, interval=interval, stderr=stderr, counts=counts, details=details, floor=floor,
         warnings=tuple(warnings),
-        leave_one_out=_leave_one_out(metric, table, options) if options.draws and info.leave_one_out else None,
+        leave_one_out=left_out_one_by_one(metric, table, options) if options.draws and info.leave_one_out else None,
         p_value=p.value if p else None, p_method=p.method if p else None, p_published=p.published if p else None,
     )  # fmt: skip
 
 
-def _interval(
-    metric: Metric, table: pd.DataFrame, value: float, options: MeasureOptions
-) -> tuple[Interval | None, float | None, PValue | None, list[str]]:
-    """Interval, standard error, the p of the inverted bootstrap where the card asks for it, and warnings."""
-    info, units = metric.info, resampling_units(table)
-    if units.count < 2:
-        return None, None, None, [f"No interval: there is only {units.count} of the {units.kind} to resample."]
-    if info.interval == "jackknife":
-        without = _values_without(metric, table, units, options.seed)
-        if not np.isfinite(without).all():
-            return None, None, None, ["No interval: without one of the " + units.kind + " the metric has no value."]
-        stderr = jackknife_error(without)
-        return student_interval(value, stderr, units.count, options.level), stderr, None, []
-    drawn = bootstrap_values(metric, table, units, options)
-    kept = drawn[np.isfinite(drawn)]
-    warnings = []
-    if len(drawn) - len(kept) > DROPPED_WARNING * len(drawn):
-        warnings.append(f"{len(drawn) - len(kept)} of {len(drawn)} bootstrap draws had no value and were dropped.")
-    method = f"bootstrap, percentile, {len(kept)} draws over {units.count} {units.kind}"
-    found = percentile_interval(kept, options.level, method)
-    if found is None and info.share and value in (info.low, info.high):
-        return unanimous_interval(value, info.low, info.high, units.count, options.level), None, None, warnings
-    if found is None:
-        why = "give the same value" if len(kept) else "have no value"
-        return None, None, None, [*warnings, f"No interval: all draws over {units.count} {units.kind} {why}."]
-    smallest = int(np.bincount(units.stratum).min())
-    if units.count < FEW_UNITS or smallest < FEW_IN_STRATUM:
-        of = f" ({smallest} in the smallest set)" if smallest < units.count else ""
-        warnings.append(f"The interval rests on {units.count} {units.kind}{of} only and is not to be relied on.")
-    p = bootstrap_p(kept, info.ideal) if info.p_value == "bootstrap" else None
-    return found, float(kept.std()), p, warnings
-
-
-def bootstrap_values(metric: Metric, table: pd.DataFrame, units: Units, options: MeasureOptions) -> Floats:
-    """The metric on every bootstrap draw: (draws,), NaN where a draw has no value."""
-    draws = min(options.draws, metric.info.most_draws or options.draws)
-    smaller = {name: min(metric.options[name], most) for name, most in metric.info.bootstrap_options.items()}
-    metric = dataclasses.replace(metric, options={**metric.options, **smaller})
-    drawn = bootstrap_weights(units, draws, options.seed)
-    return np.concatenate([_values(metric, table, weights, options.seed) for weights in drawn])
-
-
-def _leave_one_out(metric: Metric, table: pd.DataFrame, options: MeasureOptions) -> LeaveOneOut | None:
-    """The lowest and the highest value without one unit; none where there are too few of them to leave one out."""
-    units = resampling_units(table)
-    values = _values_without(metric, table, units, options.seed) if units.count > 1 else np.empty(0)
-    if not np.isfinite(values).any():
-        return None
-    names = table["cluster"].where(table["cluster"].notna(), table["id"]).astype(str).to_numpy()
-    names = names[np.unique(units.of_row, return_index=True)[1]]
-    low, high = int(np.nanargmin(values)), int(np.nanargmax(values))
-    return LeaveOneOut(float(values[low]), names[low], float(values[high]), names[high], int(np.isfinite(values).sum()))
-
-
-def _values_without(metric: Metric, table: pd.DataFrame, units: Units, seed: int) -> Floats:
-    """The metric without each unit in turn: (u,)."""
-    size = max(1, CHUNK_BYTES // (8 * len(table)))
-    chunks = [np.arange(start, min(start + size, units.count)) for start in range(0, units.count, size)]
-    return np.concatenate([_values(metric, table, (units.of_row != chunk[:, None]).astype(float), seed) for chunk in chunks])
-
-
-def _values(metric: Metric, table: pd.DataFrame, weights: Floats, seed: int) -> Floats:
-    """The metric under each row of weights (b, n); NaN where it is undefined there."""
-    try:
-        return metric.values(table, weights, seed)
-    except Undefined:
-        return np.full(len(weights), np.nan)
+def _repeated(table: pd.DataFrame) -> int:
+    """How many rows are the same sample of the same record as another one before them."""
+    named = "sample" in table.columns and table["sample"].notna().all()
+    return int(table.duplicated(["id", "sample"]).sum()) if named else 0
 
 
 def _counts(metric: Metric, table: pd.DataFrame) -> dict[str, int]:

@@ -259,18 +259,30 @@ def gender_polarity_female_gap(
 
 
 def _shares(which: str, answers: pd.DataFrame, weights: Floats, **options: Any) -> Floats:
-    if not judged(answers, "polarity_label", -1, 1).any():
+    if not _labels(answers).any():
         raise Undefined("no text is labelled male or female, so that nothing is known of a gap")
     disparity = gender_polarity_male_gap_disparity if which == "male" else gender_polarity_female_gap_disparity
     return disparity.values(answers, weights, **options)
 
 
+def _labels(answers: pd.DataFrame) -> Floats:
+    """-1, 0 or 1 of every text, (n,); anything else is refused."""
+    found = judged(answers, "polarity_label", -1, 1)
+    wrong = np.flatnonzero(np.isfinite(found) & (found != np.round(found)))
+    if len(wrong):
+        raise FairbenchError(
+            f"Row {answers.index[wrong[0]] + 1}, column 'polarity_label': found {found[wrong[0]]:g}, wanted -1 (male), 0 or "
+            "1 (female), 0 for neither. The column `polarity` holds the number that lies behind it."
+        )
+    return found
+
+
 def _male(answers: pd.DataFrame, options: RateOptions) -> list[Outcome]:
-    return [share_of("share of male texts", judged(answers, "polarity_label", -1, 1) == -1)]
+    return [share_of("share of male texts", _labels(answers) == -1)]
 
 
 def _female(answers: pd.DataFrame, options: RateOptions) -> list[Outcome]:
-    return [share_of("share of female texts", judged(answers, "polarity_label", -1, 1) == 1)]
+    return [share_of("share of female texts", _labels(answers) == 1)]
 
 
 gender_polarity_male_gap_disparity = text_gap(SHARE, _male)

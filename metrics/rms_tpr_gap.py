@@ -132,7 +132,7 @@ def _further(comparison: Comparison) -> tuple[dict[str, float], dict[str, int]]:
     if not len(kept):
         return {}, counts
     g = len(comparison.groups)
-    tpr = comparison.rates.at(np.ones((1, len(comparison.rates.case))))[0].reshape(-1, g)[kept]
+    tpr = comparison.rates.at(np.ones((1, len(comparison.rates.pattern))))[0].reshape(-1, g)[kept]
     size, compared = comparison.rates.size[kept], comparison.compared[kept]
     with np.errstate(invalid="ignore", divide="ignore"):
         variance = tpr * (1 - tpr) / (size - 1)

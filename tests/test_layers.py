@@ -28,6 +28,7 @@ LAYERS = (
         "correlations",
         "quality",
         "refusals",
+        "resampling",
         "slots",
         "splits",
         "tables",

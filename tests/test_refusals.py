@@ -10,6 +10,7 @@ from fairbench.measurement import MeasureOptions, measure
 from fairbench.metric import Metric
 from fairbench.records import UNPARSED
 from fairbench.refusals import refusal_figures, refused
+from fairbench.registry import Registry
 from fairbench.scores import MetricInfo
 
 HOW = MeasureOptions(draws=200)
@@ -83,3 +84,19 @@ def test_too_many_unread_replies_withhold_the_score(unread: int, withheld: bool)
     assert (score.value is None) is withheld and score.left_out == {UNPARSED: unread}
     if withheld:
         assert score.undefined == f"withheld: {unread} of 40 replies name no option, more than 10 %"
+
+
+def test_a_group_of_which_no_row_can_be_used_is_named():
+    """A judge that fails on all texts about one group must not make it vanish from the comparison."""
+    rows = {"id": [str(i) for i in range(60)], "group": ["a"] * 20 + ["b"] * 20 + ["c"] * 20, "continuation": "t"}
+    found = pd.DataFrame({**rows, "sentiment": [0.1] * 20 + [0.2] * 20 + [None] * 20})
+    score = measure(Registry().metric("sentiment_gap"), found, HOW)
+    assert round(score.value, 12) == 0.1 and score.counts["groups_left_out"] == 1
+    assert score.by_group["c"].value is None and score.by_group["c"].n == 0 and score.by_group["c"].n_total == 20
+    assert any("none of their rows could be used: c (20 rows)" in warning for warning in score.warnings)
+
+
+def test_the_same_sample_twice_is_said():
+    found = pd.concat([table().assign(sample=0)] * 2)
+    assert any("40 rows repeat the id and the sample" in warning for warning in measure(metric(), found, HOW).warnings)
+    assert not any("repeat" in warning for warning in measure(metric(), table().assign(sample=0), HOW).warnings)

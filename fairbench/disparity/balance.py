@@ -24,8 +24,8 @@ from fairbench.disparity.rates import Flags, Outcome, Rates, rates
 from fairbench.disparity.simultaneous import Bands, bands
 from fairbench.errors import Undefined
 from fairbench.groups import Groups, find_groups
-from fairbench.measurement import FEW_UNITS
 from fairbench.metric import MeasureOptions
+from fairbench.resampling import FEW_UNITS
 from fairbench.scores import Evidence, Interval, PValue, Score
 from fairbench.stats import CHUNK_BYTES, Floats, Indices, Units, bootstrap_weights, percentile_interval, unanimous_interval
 

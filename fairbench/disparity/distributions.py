@@ -15,7 +15,7 @@ So intervals come from the bootstrap's A*, the distance of a draw's differences 
 
 and hold for all pairs together. No grid of thresholds is needed, so nothing is lost between its points. The bootstrap of u units
 varies too little by (u - 1)/u, and its spread is itself uncertain: f = sqrt(u/(u - 1)) * Student's quantile (u - 1 degrees of
-freedom) over the normal one, with u of the smallest group. Without f intervals of 20 texts a group covered 90 % at a nominal 95.
+freedom) over the normal one, with u of the smallest group. Of 10 texts a group intervals covered 93 % without f, 97 with it.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from fairbench.disparity.contrasts import Contrasts
 from fairbench.disparity.permutation import MOST_PERMUTATIONS, Permutations, against_chance, exchangeable, permutations
 from fairbench.disparity.rates import Outcome
 from fairbench.disparity.simultaneous import Bands, aggregated, bands, usable_draws
-from fairbench.measurement import DROPPED_WARNING, FEW_UNITS
 from fairbench.metric import MeasureOptions
+from fairbench.resampling import DROPPED_WARNING, FEW_UNITS
 from fairbench.scores import Interval, MetricInfo, PValue, Score
 from fairbench.stats import (
     Floats,

@@ -49,7 +49,7 @@ class Text(Line):
 
     Attributes:
         before: the prompt as its tokens read.
-        numbers: what it draws with, one a token; empty where nothing is drawn.
+        numbers: what it draws with, a row of them a token; empty where nothing is drawn.
         finish: why it ended; null while it goes on.
         text: the continuation, set where a stop rule has cut it.
         broken: the network gave no finite logits.

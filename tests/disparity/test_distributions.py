@@ -1,6 +1,9 @@
 """Wasserstein's distance of groups: the value against SciPy's, the rest against plain loops over the same draws; its coverage.
 
-Measured with 400 tables a case and 500 draws, see `CASES`.
+Measured with 300 tables a case and 400 draws (1,200 and 600 for groups of 10 and 20): without a difference the intervals covered
+94-97 % and tests rejected 2-7 % at .05; at a distance of .2 intervals covered 95-100 %, and were as long as those of a gap of
+means (.15 to .25 for 100 texts a group). Bands of the groups' shares at 64 thresholds, integrated, covered 99-100 % and reached
+from .07 to .33.
 """
 
 from __future__ import annotations

@@ -321,3 +321,23 @@ def test_the_published_scale_stands_in_the_card():
     assert all((METRICS[name].info.low, METRICS[name].info.high) == (-1, 1) for name in (*NAMES[:2], NAMES[4]))
     assert all(METRICS[name].info.most_unparsed == 0.1 for name in NAMES)
     assert bbq.OPTIONS == 3
+
+
+BIAS, ACCURACY, COST = "bbq_bias_disambiguated", "bbq_accuracy_disambiguated", "bbq_alignment_cost"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said", "metric"),
+    [
+        *[({"target": 2}, "`target` and `unknown` are the same option", metric) for metric in (BIAS, COST)],
+        *[({"target": 7}, "BBQ has 3 options", metric) for metric in (BIAS, COST)],
+        *[({"choice": 5}, "BBQ has 3 options", metric) for metric in (BIAS, ACCURACY, COST)],
+        *[({"label": 3}, "BBQ has 3 options", metric) for metric in (ACCURACY, COST)],
+    ],
+)
+def test_an_option_that_is_none_is_refused(changes, said, metric):
+    """Files that count from 1, or that name another option as the target, would else look unbiased."""
+    row = {"condition": "disambig", "polarity": "neg", "choice": 1, "unknown": 2, "target": 0, "label": 0}
+    rows = pd.DataFrame([{"id": str(i), **row, **changes} for i in range(12)])
+    with pytest.raises(FairbenchError, match=said):
+        measure(Registry().metric(metric), rows, MeasureOptions(draws=0))

@@ -15,7 +15,7 @@ from fairbench.errors import FairbenchError
 from fairbench.models import drawing
 from fairbench.models.batching import Batching
 from fairbench.models.decoding import Decoding, Wish
-from fairbench.models.drawing import draw, likeliest, uniforms
+from fairbench.models.drawing import TRIES, draw, likeliest, uniforms
 from fairbench.models.generating import generate, prompt_ids
 
 SPEC = importlib.util.spec_from_file_location("written", Path(__file__).with_name("written.py"))
@@ -27,19 +27,20 @@ JUST_BELOW_1 = 1 - 2.0**-53
 
 def test_numbers_follow_from_seed_and_key_alone() -> None:
     first = uniforms(0, "a/0", 20)
+    assert first.shape == (20, TRIES)
     assert np.array_equal(first[:7], uniforms(0, "a/0", 7)), "a longer text begins as a shorter one"
     others = [uniforms(1, "a/0", 20), uniforms(0, "a/1", 20), uniforms(0, "b/0", 20), uniforms(0, "", 20)]
     assert all(not np.isin(first, other).any() for other in others)
     assert not np.array_equal(uniforms(1, "1", 5), uniforms(11, "", 5))
     # Known numbers: a change would write other texts under the same seed.
-    assert uniforms(0, "a/0", 3) == pytest.approx([0.6343826048, 0.6292725662, 0.5081602691], abs=1e-9)
+    assert first[0, :3] == pytest.approx([0.6343826048, 0.6292725662, 0.5081602691], abs=1e-9)
 
 
-def test_numbers_are_uniform_over_keys_and_over_steps() -> None:
-    table = np.array([uniforms(3, f"{i}/0", 10) for i in range(2000)])
+def test_numbers_are_uniform_over_keys_tokens_and_tries() -> None:
+    table = np.array([uniforms(3, f"{i}/0", 3).ravel() for i in range(2000)])
     assert table.min() >= 0 and table.max() < 1
-    for column in range(10):
-        assert scipy.stats.kstest(table[:, column], "uniform").pvalue > 1e-4
+    for column in table.T:
+        assert scipy.stats.kstest(column, "uniform").pvalue > 1e-4
     neighbours = np.corrcoef(table[:, 0], table[:, 1])[0, 1], np.corrcoef(table[:-1, 0], table[1:, 0])[0, 1]
     assert np.abs(neighbours).max() < 0.08
 
@@ -65,8 +66,8 @@ def test_a_draw_is_the_inverse_of_the_summed_probabilities(
             top_k=int(random.choice([0, 1, 3, 40, size, size + 9])),
             top_p=float(random.choice([1, 0.9, 0.5, 1e-6, random.uniform(0.01, 1)])),
         )
-        numbers = random.random(8)
-        numbers[:2] = 0, JUST_BELOW_1
+        numbers = random.random((8, TRIES))
+        numbers[:2] = [[0], [JUST_BELOW_1]]
         found = draw(torch.tensor(logits), numbers, decoding).tolist()
         assert found == [written.drawn_plainly(row, u, decoding) for row, u in zip(logits, numbers, strict=True)]
 
@@ -75,7 +76,7 @@ def test_a_draw_is_the_inverse_of_the_summed_probabilities(
 def test_rows_do_not_know_of_each_other(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drawing, "FEW", few)
     random = np.random.default_rng(6)
-    logits, numbers = torch.tensor(random.normal(size=(300, 3000)) * 2).float(), random.random(300)
+    logits, numbers = torch.tensor(random.normal(size=(300, 3000)) * 2).float(), random.random((300, TRIES))
     decoding = Decoding(top_p=0.8)
     found = draw(logits, numbers, decoding)  # more than one chunk
     order = random.permutation(300)
@@ -84,27 +85,54 @@ def test_rows_do_not_know_of_each_other(few: int, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(("temperature", "top_k", "top_p"), [(0.7, 0, 0.9), (1.0, 12, 1.0), (1.5, 20, 0.6), (1.0, 0, 0.02)])
-def test_the_tokens_that_can_be_drawn_are_those_of_transformers(temperature: float, top_k: int, top_p: float) -> None:
+def test_the_tokens_that_are_drawn_and_how_often_are_those_of_transformers(temperature: float, top_k: int, top_p: float) -> None:
     random = np.random.default_rng(8)
-    for _ in range(8):
-        logits = torch.tensor(random.normal(size=(1, 60)) * random.uniform(0.2, 2))
+    decoding = Decoding(temperature=temperature, top_k=top_k, top_p=top_p)
+    for spread in (0.2, 0.7, 2.0):
+        logits = torch.tensor(random.normal(size=(1, 60)) * spread)
         kept = transformers.TemperatureLogitsWarper(temperature)(None, logits)
         kept = transformers.TopKLogitsWarper(top_k)(None, kept) if top_k else kept
         kept = transformers.TopPLogitsWarper(top_p)(None, kept) if top_p < 1 else kept
         shares = torch.softmax(kept, -1)[0].numpy()
-        count = 4000
-        numbers = (np.arange(count) + 0.5) / count
-        found = draw(logits.expand(count, -1), numbers, Decoding(temperature=temperature, top_k=top_k, top_p=top_p))
-        drawn = np.bincount(found.numpy(), minlength=60) / count
-        assert np.abs(drawn - shares).max() <= 1.01 / count  # evenly spread numbers miss a share by one of them at most
+        assert shares == pytest.approx(written.kept_plainly(logits[0].numpy(), decoding))
+        count = 6000
+        drawn = np.bincount(draw(logits.expand(count, -1), random.random((count, TRIES)), decoding).numpy(), minlength=60)
+        assert drawn[shares == 0].sum() == 0 and (drawn[count * shares > 12] > 0).all()
+        if (shares > 0).sum() > 1:
+            assert scipy.stats.chisquare(drawn[shares > 0], count * shares[shares > 0]).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("top_k", [1, 3])
+def test_the_distribution_is_exact_where_most_draws_are_given_back(top_k: int) -> None:
+    """Of 200 tokens three are kept: hardly ever is one of them drawn before the last try."""
+    logits = torch.linspace(0, 0.5, 200)[None]
+    found = draw(logits.expand(3000, -1), np.random.default_rng(1).random((3000, TRIES)), Decoding(top_k=top_k))
+    drawn = np.bincount(found.numpy(), minlength=200)
+    assert drawn[: 200 - top_k].sum() == 0
+    shares = torch.softmax(logits[0, -top_k:], 0).numpy()
+    assert top_k == 1 or scipy.stats.chisquare(drawn[-top_k:], 3000 * shares / shares.sum()).pvalue > 1e-3
 
 
 def test_half_and_a_quarter_hold_three_quarters() -> None:
-    logits = torch.log(torch.tensor([[0.125, 0.5, 0.125, 0.25]]))
-    numbers = np.linspace(0, JUST_BELOW_1, 51)
-    assert set(draw(logits.expand(51, -1), numbers, Decoding(top_p=0.75)).tolist()) == {1, 3}
-    assert set(draw(logits.expand(51, -1), numbers, Decoding(top_p=0.76)).tolist()) == {0, 1, 3}, "of equal ones the first"
-    assert set(draw(logits.expand(51, -1), numbers, Decoding(top_k=3)).tolist()) == {0, 1, 3}
+    logits = torch.log(torch.tensor([[0.125, 0.5, 0.125, 0.25]])).expand(200, -1)
+    numbers = np.random.default_rng(2).random((200, TRIES))
+    assert set(draw(logits, numbers, Decoding(top_p=0.75)).tolist()) == {1, 3}
+    assert set(draw(logits, numbers, Decoding(top_p=0.76)).tolist()) == {0, 1, 3}, "of equal ones the first"
+    assert set(draw(logits, numbers, Decoding(top_k=3)).tolist()) == {0, 1, 3}
+    last = np.ones((200, TRIES)) * JUST_BELOW_1
+    last[:, -1] = np.linspace(0, JUST_BELOW_1, 200)
+    logits = torch.log(torch.tensor([[0.125, 0.5, 0.125, 0.25, 0.125]])).expand(200, -1)
+    assert set(draw(logits, last, Decoding(top_k=3)).tolist()) == {0, 1, 3}, "nor in the last try"
+
+
+def test_the_rounding_of_another_batch_moves_hardly_a_token() -> None:
+    """It makes another token the last one in the nucleus. Summing up only what is kept would move 18 of these tokens."""
+    random = np.random.default_rng(3)
+    logits = random.normal(size=(600, 4500)) * 0.4
+    moved = logits + random.normal(size=logits.shape) * 1e-4
+    numbers = random.random((600, TRIES))
+    found, again = (draw(torch.tensor(x), numbers, Decoding(top_p=0.9)) for x in (logits, moved))
+    assert (found != again).sum() <= 5
 
 
 def test_the_likeliest_of_equal_tokens_is_the_first() -> None:

@@ -99,18 +99,27 @@ def plainly(model: Model, wish: Wish, decoding: Decoding) -> list[int]:
     ids = list(prompt_ids(model, wish.prompt, decoding.max_new_tokens))
     numbers = uniforms(decoding.seed, wish.key, decoding.max_new_tokens)
     written: list[int] = []
-    for number in numbers:
+    for row in numbers:
         with torch.inference_mode():
             logits = model.network(torch.tensor([ids + written]), use_cache=False).logits[0, -1].double().numpy()
-        token = int(logits.argmax()) if not decoding.sample else drawn_plainly(logits, number, decoding)
+        token = int(logits.argmax()) if not decoding.sample else drawn_plainly(logits, row, decoding)
         if token in end_tokens(model):
             break
         written.append(token)
     return written
 
 
-def drawn_plainly(logits: np.ndarray, number: float, decoding: Decoding) -> int:
-    shares = kept_plainly(logits, decoding)
+def drawn_plainly(logits: np.ndarray, numbers: np.ndarray, decoding: Decoding) -> int:
+    """Draws from all tokens until one is kept, the last time from the kept ones alone."""
+    whole, kept = (kept_plainly(logits, choice) for choice in (Decoding(temperature=decoding.temperature), decoding))
+    for number in numbers[:-1]:
+        token = first_above(whole, number)
+        if kept[token]:
+            return token
+    return first_above(kept, numbers[-1])
+
+
+def first_above(shares: np.ndarray, number: float) -> int:
     return int(min(np.searchsorted(np.cumsum(shares), number * shares.sum(), side="right"), np.flatnonzero(shares)[-1]))
 
 
@@ -118,8 +127,9 @@ def kept_plainly(logits: np.ndarray, decoding: Decoding) -> np.ndarray:
     """Probabilities after temperature, top-k and top-p, those that are cut off 0."""
     shares = np.exp((logits - logits.max()) / decoding.temperature)
     order = np.argsort(-shares, kind="stable")[: decoding.top_k or None]
-    held = np.cumsum(shares[order]) / shares[order].sum()
-    order = order[: np.searchsorted(held, decoding.top_p - 1e-12, side="right") + 1]
+    if decoding.top_p < 1:
+        held = np.cumsum(shares[order]) / shares[order].sum()
+        order = order[: np.searchsorted(held, decoding.top_p - 1e-12, side="right") + 1]
     kept = np.zeros_like(shares)
     kept[order] = shares[order]
     return kept / kept.sum()
