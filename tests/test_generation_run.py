@@ -71,7 +71,7 @@ def test_several_seeds_and_their_spread(tmp_path):
     options = {**WANTED, "metrics": "gender_polarity_gap"}
     swept = fairbench.sweep("planted:causal-1.0", {"sampling_seed": (0, 1)}, output_path=tmp_path, **options)
     (spread,) = swept.spreads
-    assert [o.choice["sampling_seed"] for o in spread.outcomes] == ["0", "1"]
+    assert [o.choice["sampling_seed"] for o in spread.outcomes] == [0, 1]
     assert len({o.value for o in spread.outcomes}) == 2
 
 

@@ -201,11 +201,15 @@ class TestLasting:
         assert "or give it more time for a text (--server-timeout)" in str(fault.value)
 
     def test_after_a_fault_nothing_new_is_asked_and_what_is_under_way_is_kept(self, tmp_path):
+        under_way = threading.Barrier(3, timeout=30)
+
         def rule(path, body, times):
+            if str(body.get("prompt")).startswith("Tell"):
+                under_way.wait()  # all three are at the server before the first is answered
             if body.get("prompt") == "Tell 0":
                 return Answer({"error": "gone"}, 404)
             if str(body.get("prompt")).startswith("Tell"):
-                time.sleep(0.2)
+                time.sleep(0.5)
             return None
 
         with StandIn(rule) as server:
