@@ -77,7 +77,7 @@ class TestGenerate:
         assert all(one == Written(one.text, len(serving.tokens_of(one.text)), "end") for one in found)
 
     def test_a_few_are_under_way_at_once_and_no_more(self):
-        with StandIn(lambda path, body, times: time.sleep(0.03)) as server:
+        with StandIn(lambda path, body, times: time.sleep(0.15)) as server:
             connect(server, concurrency=3).generate(wishes(12), GREEDY)
         assert server.most_under_way == 3
 

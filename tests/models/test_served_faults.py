@@ -115,9 +115,9 @@ class TestPassing:
             assert set(server.prompts().values()) == {3}
 
     def test_a_stall_that_passes_is_not_seen(self):
-        silent = Answer({"choices": [{"text": "x" * 50}]}, cut=20, stall=0.6)
+        silent = Answer({"choices": [{"text": "x" * 50}]}, cut=20, stall=2.5)
         with StandIn(to_texts(silent, last=1)) as server:
-            found = connect(server, timeout=0.2).generate(wishes(4), GREEDY)
+            found = connect(server, timeout=1).generate(wishes(4), GREEDY)
             assert texts(found) == expected(4) and set(server.prompts().values()) == {2}
 
     @pytest.mark.parametrize("silently", [True, False])
@@ -137,7 +137,7 @@ class TestPassing:
 
     def test_a_slow_server_that_keeps_sending_is_waited_for(self):
         with StandIn(lambda path, body, times: time.sleep(0.15)) as server:
-            assert texts(connect(server, timeout=1, retries=0).generate(wishes(4), GREEDY)) == expected(4)
+            assert texts(connect(server, timeout=10, retries=0).generate(wishes(4), GREEDY)) == expected(4)
 
 
 class TestLasting:
@@ -383,7 +383,7 @@ for text in model.generate([Wish(f"Tell {i}", str(i)) for i in range(200)], Deco
 @pytest.mark.slow
 def test_a_client_that_is_killed_asks_nothing_twice_but_what_was_under_way(tmp_path):
     def rule(path, body, times):
-        time.sleep(0.01)
+        time.sleep(0.04)
 
     def start():
         command = [sys.executable, "-c", CLIENT, server.url, str(tmp_path / "r.jsonl")]
