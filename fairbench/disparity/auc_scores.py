@@ -221,7 +221,7 @@ class AucScore:
         seen = value(np.arange(len(table.rows)))
         permuted = np.array([value(index) for index in found])
         p, floor = against_chance(seen, permuted, IDEAL, f"{found.what} within the gold class")
-        said = () if p else ("No p and no floor: no permutation of the groups gives a value.",)
+        said = () if p else ("No p and no floor: no permutation of the groups gives another value.",)
         return replace(known, p=p, floor=floor, warnings=(*known.warnings, *said))
 
 

@@ -171,7 +171,7 @@ def exchanged(
 def p_and_floor(seen: float, permuted: Floats, card: MetricInfo, what: str) -> tuple[PValue | None, float | None, list[str]]:
     """The p and the floor of a value among those of permuted groups, (b,), or why there are none."""
     p, floor = against_chance(seen, permuted, card.ideal, what)
-    return p, floor, [] if p else ["No p and no floor: no permutation of the groups gives a value."]
+    return p, floor, [] if p else ["No p and no floor: no permutation of the groups gives another value."]
 
 
 def _no_interval(contrasts: Contrasts, seen: Floats, kept: Floats, units: Units) -> str:

@@ -122,7 +122,7 @@ def against_chance(seen: float, permuted: Floats, ideal: float, what: str) -> tu
         what: what was permuted, in words (`Permutations.what`, and within what).
 
     Returns:
-        Both, or null where no permutation gave a value.
+        Both, or null where no permutation gave another value than the one seen (unless that is the ideal).
 
     Example:
         >>> p, floor = against_chance(0.3, np.array([0.1, 0.2, 0.3]), 0.0, "records")
@@ -130,7 +130,8 @@ def against_chance(seen: float, permuted: Floats, ideal: float, what: str) -> tu
         (0.5, 0.2)
     """
     kept = permuted[np.isfinite(permuted)]
-    if not len(kept):
+    always = len(kept) and np.abs(kept - seen).max() <= SLACK and abs(seen - ideal) > SLACK
+    if not len(kept) or always:  # two clusters of a group each only exchange their names, which is no evidence of anything
         return None, None
     hits = int((np.abs(kept - ideal) >= abs(seen - ideal) - SLACK).sum())
     p = (1 + hits) / (1 + len(kept))

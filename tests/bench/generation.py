@@ -32,9 +32,10 @@ def model(spread: float) -> Model:
         raise SystemExit(f"{folder} is not there: set FAIRBENCH_DATA to a folder with models/gpt2_tokenizer.")
     tokenizer = transformers.GPT2TokenizerFast(vocab=str(folder / "gpt2_vocab.json"), merges=str(folder / "gpt2_merges.txt"))
     torch.manual_seed(0)
-    config = transformers.GPT2Config(n_embd=WIDTH, n_layer=LAYERS, n_head=WIDTH // 64)
+    # An output layer of its own: a random network with tied ones says its last word again and again.
+    config = transformers.GPT2Config(n_embd=WIDTH, n_layer=LAYERS, n_head=WIDTH // 64, tie_word_embeddings=False)
     network = transformers.GPT2LMHeadModel(config).eval().requires_grad_(False)
-    network.transformer.wte.weight.mul_(spread)
+    network.lm_head.weight.mul_(spread)
     card = ModelCard(name="bench", folder="", kind="causal", architecture="GPT2LMHeadModel", start_rule="bos", max_length=1024)
     return Model(card=card, network=network, tokenizer=tokenizer, device=torch.device("cpu"))
 

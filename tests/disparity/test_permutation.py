@@ -179,3 +179,10 @@ def test_a_stray_record_does_not_keep_the_other_clusters_from_changing_hands():
     table.loc[4, "group"] = "f"  # one text of author1, all of whose others are m
     score = fairbench.measure("demographic_parity_difference", table, draws=500)
     assert score.p_value < 0.01 and score.floor < 0.2
+
+
+def test_permutations_that_only_exchange_names_are_no_evidence():
+    """Two clusters, each all of one group: every permutation gives the same gap, which is neither chance nor no difference."""
+    found = against_chance(0.3, np.full(100, 0.3 + 1e-15), 0.0, "whole clusters")
+    assert found == (None, None)
+    assert against_chance(0.0, np.zeros(100), 0.0, "records")[0].value == 1.0
