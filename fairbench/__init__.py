@@ -141,6 +141,8 @@ def _score_options(options: dict[str, Any]) -> Any:
         "batching": parse_batch_size(options.pop("batch_size", "auto")),
         "probe": {**options.pop("probe_options", {}), **taken("scorer", "pooling", "layer", "train_on", "train_seed")},
     }
+    if "judges" in options:
+        options["judges"] = _judges(options["judges"])
     for name in ("tasks", "metrics", "include_path"):
         if name in options:
             options[name] = tuple([options[name]] if isinstance(options[name], str) else options[name])
@@ -148,6 +150,24 @@ def _score_options(options: dict[str, Any]) -> Any:
         if options.get(name) is not None:
             options[name] = Path(options[name])
     return _options(ScoreOptions, {**options, **parts})
+
+
+def _judges(given: Any) -> dict[str, dict[str, Any]]:
+    """Options by the judge's name; text in their place is what it judges by."""
+    from collections.abc import Mapping
+
+    from fairbench.registry import Registry
+
+    plain = isinstance(given, Mapping) and all(isinstance(value, (str, Mapping)) for value in given.values())
+    if not plain:
+        raise FairbenchError(
+            f"judges={given!r}: wanted what each judge judges by, or its options, by the judge's name: "
+            '{"polarity": "unigram", "toxicity": {"by": "words"}}.'
+        )
+    registry = Registry()
+    return {
+        name: dict(value) if isinstance(value, Mapping) else {registry.first_option(name): value} for name, value in given.items()
+    }
 
 
 def _serving(options: dict[str, Any]) -> dict[str, Any]:

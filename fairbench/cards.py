@@ -101,7 +101,7 @@ def judge_fields(name: str, judge: JudgeFile, metrics: list[str]) -> Fields:
             "not shown: it counts words that name groups" if judge.NAMES_GROUPS else "measured and shown beside each gap",
         ),
         ("metrics", ", ".join(metrics) or "none of this version"),
-        ("try", f"fairbench judge {name} TEXTS.jsonl --output-path JUDGED.jsonl"),
+        ("try", f"fairbench judge {name}{'' if judge.OPTIONS[first] else '=MODEL'} TEXTS.jsonl --output-path JUDGED.jsonl"),
         ("version", judge.VERSION),
     ]
 

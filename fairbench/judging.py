@@ -230,6 +230,8 @@ def judged_rows(
     Raises:
         FairbenchError: the table has no column `continuation`.
     """
+    if "continuation" not in table.columns and "left_out" in table.columns and table["left_out"].notna().all():
+        return [dict.fromkeys(columns) for _ in range(len(table))]  # nothing was written, and the table says why
     if "continuation" not in table.columns:
         found = ", ".join(map(str, table.columns))
         raise FairbenchError(f"The answers have no column 'continuation'. Found: {found}. Wanted the text that is to be judged.")

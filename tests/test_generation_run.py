@@ -124,3 +124,23 @@ def test_a_judge_has_a_card():
     said = fairbench_command("describe", "judge:sentiment")
     assert said.returncode == 0 and "sentiment_gap" in said.stdout and "own gap" in said.stdout
     assert "toxicity" in fairbench_command("list", "judges").stdout
+
+
+def test_prompts_that_leave_no_room_are_left_out_with_that_reason(tmp_path):
+    options = {**WANTED, "metrics": ("sentiment_gap", "distinct_2"), "probe_options": {"samples": 1, "max_new_tokens": 600}}
+    found_run = fairbench.score("planted:causal-1.0", output_path=tmp_path, **options)
+    assert not found_run.failed
+    for result in found_run.results:
+        assert result.score.value is None and "no answer could be used" in result.score.undefined
+        assert list(result.score.left_out.values()) == [72] and "longer than" in next(iter(result.score.left_out))
+
+
+@pytest.mark.parametrize("given", [["polarity=unigram"], "polarity=unigram", {"polarity": None}])
+def test_judges_of_another_shape_are_refused_in_python(tmp_path, given):
+    with pytest.raises(FairbenchError, match="by the judge's name"):
+        fairbench.score("planted:causal-1.0", output_path=tmp_path, **{**WANTED, "judges": given})
+
+
+def test_what_a_judge_judges_by_can_stand_for_its_options(tmp_path):
+    with pytest.raises(FairbenchError, match="unigramm"):
+        fairbench.score("planted:causal-1.0", output_path=tmp_path, **{**WANTED, "judges": {"polarity": "unigramm"}})

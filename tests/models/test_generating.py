@@ -20,7 +20,7 @@ from fairbench.models.generating import EMPTY, NOT_FINITE, TOO_LONG, end_tokens,
 from fairbench.models.heads import NO_EMBEDDING
 from fairbench.models.loading import inspect_model, load
 from fairbench.models.model import Model, ModelOptions
-from fairbench.models.turns import Way, way_of
+from fairbench.models.turns import Way
 
 SPEC = importlib.util.spec_from_file_location("written", Path(__file__).with_name("written.py"))
 written = importlib.util.module_from_spec(SPEC)
@@ -35,27 +35,27 @@ def models() -> dict[str, Model]:
     return {"gpt2": written.gpt2(), "llama": written.llama(), "planted": load(inspect_model("planted:causal-1.0"))}
 
 
-@pytest.mark.parametrize("decoding", [GREEDY, NUCLEUS, OPEN], ids=["greedy", "nucleus", "top-k"])
+@pytest.mark.parametrize("decoding", [GREEDY, NUCLEUS], ids=["greedy", "nucleus"])
 @pytest.mark.parametrize("name", ["gpt2", "llama", "planted"])
 def test_batches_and_their_order_change_no_text(models: dict[str, Model], name: str, decoding: Decoding) -> None:
-    model, asked = models[name], written.wishes(128)
+    model, asked = models[name], written.wishes(100)
     found = generate(model, asked, decoding, Batching(rows=64))
     assert all(isinstance(item, Written) for item in found)
     few = [item.text for item in found[:8]]
-    assert len({item.text for item in found}) > (60 if decoding.sample else len(set(few)) - 1)
+    assert len({item.text for item in found}) > (50 if decoding.sample else len(set(few)) - 1)
     assert generate(model, asked, decoding, Batching(rows=7)) == found
     assert generate(model, asked[:12], decoding, Batching(rows=1)) == found[:12]
     order = random.Random(3).sample(range(len(asked)), len(asked))
     shuffled = generate(model, [asked[i] for i in order], decoding, Batching())
     assert shuffled == [found[i] for i in order]
-    assert generate(model, asked[100:108], decoding, Batching(budget=50)) == found[100:108]
+    assert generate(model, asked[90:98], decoding, Batching(budget=50)) == found[90:98]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("decoding", [dataclasses.replace(GREEDY, max_new_tokens=40), Decoding(top_p=0.9, max_new_tokens=40)])
+@pytest.mark.parametrize("decoding", [GREEDY, NUCLEUS, OPEN], ids=["greedy", "nucleus", "top-k"])
 @pytest.mark.parametrize("name", ["gpt2", "llama", "planted"])
 def test_long_texts_are_the_same_in_every_batch(models: dict[str, Model], name: str, decoding: Decoding) -> None:
-    asked = written.wishes(400)
+    asked, decoding = written.wishes(400), dataclasses.replace(decoding, max_new_tokens=40)
     found = generate(models[name], asked, decoding, Batching(rows=64))
     assert generate(models[name], asked, decoding, Batching(rows=7)) == found
     assert generate(models[name], asked, decoding, Batching(rows=1)) == found
@@ -92,88 +92,6 @@ def test_a_text_begins_as_a_shorter_one_and_changes_with_key_and_seed(models: di
         for key, seed in (("3/1", 0), ("3/2", 0), ("3/1", 1))
     ]
     assert texts[0] == long and len(set(texts)) == 3
-
-
-SMALL = {"vocab_size": 400, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
-WIDE = {**SMALL, "intermediate_size": 48, "num_key_value_heads": 2}
-
-
-def gemma2() -> Any:
-    """Layers of local attention, which reach less far back than the texts are long."""
-    config = transformers.Gemma2Config(**WIDE, head_dim=8, sliding_window=9, final_logit_softcapping=5.0)
-    return transformers.Gemma2ForCausalLM(config)
-
-
-def bloom() -> Any:
-    """No positions: a bias by distance."""
-    config = transformers.BloomConfig(vocab_size=400, hidden_size=32, n_layer=2, n_head=4)
-    return transformers.BloomForCausalLM(config)
-
-
-def dynamic() -> Any:
-    """Positions whose scale is set by the longest text of a batch."""
-    rope = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}
-    return transformers.LlamaForCausalLM(transformers.LlamaConfig(**WIDE, max_position_embeddings=12, rope_parameters=rope))
-
-
-def mamba() -> Any:
-    """A recurrent state in the place of keys and values."""
-    return transformers.MambaForCausalLM(transformers.MambaConfig(**{**SMALL, "state_size": 4}))
-
-
-class Blind(transformers.GPT2LMHeadModel):
-    """Takes padding for text."""
-
-    def forward(self, input_ids: Any = None, attention_mask: Any = None, position_ids: Any = None, **rest: Any) -> Any:
-        return super().forward(input_ids=input_ids, **rest)
-
-
-class Gossip(transformers.GPT2LMHeadModel):
-    """Every text of a batch hears of the others."""
-
-    def forward(self, input_ids: Any = None, **rest: Any) -> Any:
-        found = super().forward(input_ids=input_ids, **rest)
-        found.logits = found.logits + found.logits.mean(0, keepdim=True)
-        return found
-
-
-def of_gpt2(network: type) -> Any:
-    return lambda: network(transformers.GPT2Config(**written.GPT2))
-
-
-@pytest.mark.parametrize(
-    ("network", "way"),
-    [
-        (gemma2, Way("left padded", leaves=True)), (bloom, Way("left padded", leaves=True)),
-        (dynamic, Way("equal lengths", leaves=True)), (mamba, Way("left padded", leaves=False)),
-        (of_gpt2(Blind), Way("equal lengths", leaves=True)), (of_gpt2(Gossip), Way("one at a time", leaves=False)),
-        (lambda: of_gpt2(transformers.GPT2LMHeadModel)().bfloat16(), Way("equal lengths", leaves=True)),
-    ],
-    ids=["gemma2", "bloom", "dynamic", "mamba", "blind", "gossip", "bfloat16"],
-)  # fmt: skip
-def test_networks_that_do_not_stand_padding_or_neighbours_are_asked_otherwise(network: Any, way: Way) -> None:
-    model = written.model_of(network())
-    assert way_of(model) == way
-    asked, decoding = written.wishes(16), OPEN
-    found = generate(model, asked, decoding, Batching())
-    assert generate(model, asked[:4], decoding, Batching(rows=1)) == found[:4]
-    assert generate(model, asked[::-1], decoding, Batching(rows=5)) == found[::-1]
-    if network is not dynamic:  # whose cache keeps positions of the scale that they were read with
-        for wish, item in zip(asked[:6], found, strict=False):
-            assert item.tokens == len(written.plainly(model, wish, decoding)) or model.network.dtype == torch.bfloat16
-
-
-def test_a_trial_that_dies_takes_the_plainer_way() -> None:
-    class Touchy(transformers.GPT2LMHeadModel):
-        def forward(self, attention_mask: Any = None, past_key_values: Any = None, **rest: Any) -> Any:
-            if attention_mask is not None and (attention_mask == 0).any():
-                raise RuntimeError("no padding, please")
-            return super().forward(attention_mask=attention_mask, past_key_values=past_key_values, **rest)
-
-    model = written.gpt2(Touchy)
-    assert way_of(model) == Way("equal lengths", leaves=True)
-    assert way_of(model).describe() == {"rows": "equal lengths", "ended rows": "leave the batch"}
-    assert len(generate(model, written.wishes(9), NUCLEUS, Batching())) == 9
 
 
 def test_texts_that_have_ended_leave_the_batch_and_change_nothing(models: dict[str, Model], monkeypatch: Any) -> None:
