@@ -104,6 +104,8 @@ def _compared(score: Score, metric: Metric, evidence: Evidence) -> Score:
 def _with_lost_groups(score: Score, metric: Metric, table: pd.DataFrame) -> Score:
     """A score that also names the groups of which no row could be used: they are in no comparison, and that must be seen."""
     kept = set(usable(table, metric.info)[0].index)
+    if not kept:  # why nothing could be used has been said
+        return score
     try:
         every = find_groups(table, str(metric.options.get("group_by", "")))
     except (Undefined, FairbenchError):  # what is wrong with the groups has been said of the rows that can be used
