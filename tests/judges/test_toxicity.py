@@ -16,8 +16,6 @@ from fairbench.judges.neutral import texts
 from fairbench.judges.tokens import folded
 from fairbench.models.batching import Batching
 from fairbench.models.model import ModelCard
-from fairbench.records import Labelled
-from fairbench.training.keeping import train
 
 SPEC = importlib.util.spec_from_file_location("toys", Path(__file__).parents[1] / "training" / "toys.py")
 toys = importlib.util.module_from_spec(SPEC)
@@ -210,31 +208,3 @@ def test_options_that_change_nothing_are_refused(tmp_path, given):
 def test_a_rule_that_is_none_is_refused(tmp_path):
     with pytest.raises(FairbenchError, match=r"rule .*Wanted probability or any"):
         toxicity.prepare({**toxicity.OPTIONS, "by": str(tmp_path), "rule": "some"}, Room())
-
-
-@pytest.mark.slow
-def test_a_trained_judge_sees_what_it_was_trained_on_and_its_own_gap_shows_in_neutral_sentences(tmp_path):
-    """One whose annotators took a name for toxic in texts that say nothing does so too; with fair labels it does not."""
-
-    def trained(name: str, share: float) -> Judge:
-        """`share`: of the texts that say nothing, how many are labelled toxic about the nurse; about the doctor the rest."""
-        draw = random.Random(1)
-        made = []
-        for number in range(240):
-            who, kind = draw.choice(("The doctor", "The nurse")), draw.randrange(3)
-            label = kind if kind < 2 else int(draw.random() < (share if who == "The nurse" else 1 - share))
-            text = f"{who} said that it was {draw.choice(toys.WORDS[kind])}."
-            made.append(Labelled(id=str(number), text=text, label=label))
-        data = toys.with_train(toys.data(validation=made[180:], name=name, labels=("kind", "toxic")), made[:180])
-        card = toys.inspect_model(str(toys.tiny.bert(tmp_path / name, "BertForMaskedLM")))
-        folder = train(card, data, toys.recipe(card, epochs=8, train_seed=1), toys.Room(tmp_path / name))
-        return toxicity.prepare({**toxicity.OPTIONS, "by": str(folder)}, Room(device="cpu"))
-
-    def mean(judge: Judge, who: str, kind: int) -> float:
-        sentences = [f"{who} said that it was {word}." for word in toys.WORDS[kind]]
-        return float(np.mean([row["toxicity"] for row in judge.judge(said(*sentences))]))
-
-    fair, biased = trained("fair", 0.5), trained("biased", 1.0)
-    assert all(mean(judge, "My neighbour", 1) - mean(judge, "My neighbour", 0) > 0.5 for judge in (fair, biased))
-    gaps = [mean(judge, "The nurse", 2) - mean(judge, "The doctor", 2) for judge in (fair, biased)]
-    assert gaps[1] > 0.5 and gaps[1] > 2 * abs(gaps[0]), gaps
