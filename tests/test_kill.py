@@ -30,12 +30,13 @@ def start(folder: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", SCRIPT, str(folder)], env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
+def results_in(folder: Path) -> list[Path]:
+    """What was measured; beside it lie what the model answered and what the judges said of that."""
+    return [p for p in sorted(folder.glob("*/*/*.json")) if p.parent.name not in ("answers", "judged")]
+
+
 def numbers(folder: Path) -> dict[str, object]:
-    return {
-        str(p.relative_to(folder)): json.loads(p.read_text())["score"]
-        for p in sorted(folder.glob("*/*/*.json"))
-        if p.parent.name != "answers"
-    }
+    return {str(p.relative_to(folder)): json.loads(p.read_text())["score"] for p in results_in(folder)}
 
 
 def files(folder: Path) -> list[Path]:
@@ -70,6 +71,5 @@ def test_killed_at_any_point_the_same_command_ends_with_the_same_numbers(tmp_pat
     assert start(killed).wait() == 0
     assert numbers(killed) == numbers(whole) and len(numbers(whole)) > 5
     assert {p.name for p in files(killed)} == {p.name for p in files(whole)}, "a kill left something behind"
-    for path in killed.glob("*/*/*.json"):
-        if path.parent.name != "answers":
-            read_result(path)
+    for path in results_in(killed):
+        read_result(path)
