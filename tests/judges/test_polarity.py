@@ -243,7 +243,7 @@ def test_options_that_do_not_go_together(path: Path):
         ("v.txt", b"she 1 0\nit 0 1\n", "have none for he"),
         ("v.txt", b"she 1 0\nhe 0 0\n", "have none for he"),
         ("v.txt", b"she 1 0\nhe 2 0\n", "give no direction"),
-        ("v.txt.gz", gzip.compress(b"she 1 0\nhe -1 0\n")[:-9], "can't be read to its end"),
+        ("v.txt.gz", gzip.compress(b"she 1 0\nhe -1 0\n", mtime=0)[:-9], "can't be read to its end"),
         ("v.txt.gz", b"she 1 0\nhe -1 0\n", "can't be read to its end"),
         ("v.bin", b"she 1 0\n", "counts of words and dimensions"),
         ("v.bin", binary(numbers())[:-30], "names 13 words, and it holds 12"),
