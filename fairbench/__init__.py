@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from fairbench.mitigation.making import Product
     from fairbench.scores import Score
     from fairbench.study import Run
     from fairbench.sweeps.run import Sweep
 
-__all__ = ["FairbenchError", "Undefined", "__version__", "measure", "score", "sweep"]
+__all__ = ["FairbenchError", "Undefined", "__version__", "measure", "mitigate", "score", "sweep"]
 
 
 def measure(
@@ -92,6 +93,58 @@ def score(model: str, **options: Any) -> Run:
     from fairbench.study import score as run
 
     return run(model, _score_options(options))
+
+
+def mitigate(
+    model: str,
+    method: str,
+    output_path: str | Path,
+    *,
+    corpus: str | None = None,
+    documents: int | None = None,
+    seed: int = 0,
+    data_dir: str | Path | None = None,
+    model_options: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Product:
+    """Makes a mitigated model: an ordinary model folder, with a card. What was interrupted goes on; what is there is found.
+
+    Args:
+        model: Hub id, folder, or planted:NAME.
+        method: its name (`fairbench list methods`).
+        output_path: the folder of the new model.
+        corpus: the texts that it learns from: files, a Hub id, planted:DIAL, or "sampled".
+        documents: the first so many of them only.
+        seed: of planted or sampled texts, and of the method where it has one.
+        data_dir: the folder of local data.
+        model_options: how the model is loaded: `revision`, `dtype`, `device`, `trust_remote_code`, `allow_pickle`.
+        **options: of the method (`fairbench describe METHOD`).
+
+    Returns:
+        The product: `.folder`, and `.about`, all that is known of it.
+
+    Raises:
+        FairbenchError: the request can't be served.
+    """
+    from pathlib import Path
+
+    from fairbench.mitigation.making import MitigateOptions
+    from fairbench.mitigation.making import mitigate as run
+    from fairbench.mitigation.texts import TextOptions
+    from fairbench.models.model import ModelOptions
+    from fairbench.registry import Registry
+
+    if "seed" in Registry().method(method).OPTIONS:
+        options = {"seed": seed, **options}
+    wanted = MitigateOptions(
+        method=method,
+        output_path=Path(output_path),
+        options=options,
+        corpus=corpus,
+        texts=TextOptions(documents=documents, seed=seed, data_dir=None if data_dir is None else Path(data_dir)),
+        model=ModelOptions(**dict(model_options or {})),
+    )
+    return run(model, wanted)
 
 
 def sweep(model: str, axes: Sequence[str] | Mapping[str, Any], **options: Any) -> Sweep:

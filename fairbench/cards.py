@@ -1,4 +1,4 @@
-"""What `describe` tells of a metric or a task, as names and lines; the console prints them."""
+"""What `describe` tells of a metric, a task, a judge or a method, as names and lines; the console prints them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from fairbench.judges import JudgeFile
 from fairbench.measurement import Metric
+from fairbench.mitigation import MethodFile
 from fairbench.plan import PROBE_FLAGS
 from fairbench.records import FORMS
 from fairbench.registry import Probe
@@ -104,6 +105,29 @@ def judge_fields(name: str, judge: JudgeFile, metrics: list[str]) -> Fields:
         ("try", f"fairbench judge {name}{'' if judge.OPTIONS[first] else '=MODEL'} TEXTS.jsonl --output-path JUDGED.jsonl"),
         ("version", judge.VERSION),
     ]
+
+
+def method_fields(name: str, method: MethodFile) -> Fields:
+    """A method of mitigation: what it does, for which models, and its options."""
+    options = [
+        f"{option}: {one.help}" + ("" if one.default is None else f" (default {_plain(one.default)})")
+        for option, one in method.OPTIONS.items()
+    ]
+    texts = " --corpus FILE" if method.NEEDS_TEXTS else ""
+    return [
+        ("does", method.SUMMARY),
+        ("about", " ".join((inspect.getdoc(method) or "").split())),
+        ("for", f"{' and '.join(method.KINDS)} models"),
+        ("learns from", "texts (--corpus)" if method.NEEDS_TEXTS else "nothing but the model"),
+        ("options", [*options, "set with --option NAME=VALUE, or a flag of the same name"]),
+        ("source", method.CITE),
+        ("try", f"fairbench mitigate MODEL --method {name}{texts} --output-path FOLDER --dry-run"),
+        ("version", method.VERSION),
+    ]
+
+
+def _plain(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _test(metric: Metric) -> str:

@@ -16,6 +16,7 @@ from fairbench import flags
 from fairbench.agreement_command import agreement
 from fairbench.errors import FairbenchError, did_you_mean
 from fairbench.judge_command import judge
+from fairbench.mitigate_command import mitigate
 from fairbench.registry import Registry, Task, suites
 from fairbench.score_command import score
 
@@ -73,6 +74,7 @@ def demo(
 app.command()(score)
 app.command()(agreement)
 app.command()(judge)
+app.command()(mitigate)
 
 
 @app.command()
@@ -111,11 +113,11 @@ def measure(
 
 @app.command(name="list")
 def list_names(
-    what: Annotated[str, typer.Argument(help="metrics, tasks, judges, suites or planted.")],
+    what: Annotated[str, typer.Argument(help="metrics, tasks, judges, methods, suites or planted.")],
     include_path: flags.Include = None,
     as_json: flags.AsJson = False,
 ) -> None:
-    """List metrics, tasks, judges, suites or planted models."""
+    """List metrics, tasks, judges, methods, suites or planted models."""
     from fairbench import console
 
     registry = Registry(include_path or ())
@@ -131,6 +133,8 @@ def list_names(
         ]
     elif what == "judges":
         rows = [{"judge": n, "columns": ", ".join(j.COLUMNS), "title": j.TITLE} for n, j in registry.judges().items()]
+    elif what == "methods":
+        rows = [{"method": n, "for": ", ".join(m.KINDS), "what it does": m.SUMMARY} for n, m in registry.methods().items()]
     elif what == "suites":
         rows = [{"suite": name, "tasks": len(names), "names": ", ".join(names)} for name, names in suites(registry).items()]
     elif what == "planted":
@@ -138,18 +142,18 @@ def list_names(
 
         rows = [{k: card(n)[k] for k in ("name", "kind", "dial", "planted_gap", "learned_gap")} for n in names()]
     else:
-        known = ["metrics", "tasks", "judges", "suites", "planted"]
+        known = ["metrics", "tasks", "judges", "methods", "suites", "planted"]
         raise FairbenchError(f"There is no list of {what!r}.{did_you_mean(what, known)} Wanted one of {', '.join(known)}.")
     console.print_rows(rows, as_json)
 
 
 @app.command()
 def describe(
-    name: Annotated[str, typer.Argument(help="A metric, a task or a judge; metric:NAME, task:NAME where both have it.")],
+    name: Annotated[str, typer.Argument(help="A metric, task, judge or method; metric:NAME, task:NAME where both have it.")],
     include_path: flags.Include = None,
     as_json: flags.AsJson = False,
 ) -> None:
-    """The card of a metric, a task or a judge: what it measures, ideal, direction, known threats, source."""
+    """The card of a metric, a task, a judge or a method: what it measures or does, options, known threats, source."""
     from fairbench import cards, console
 
     registry = Registry(include_path or ())
@@ -162,11 +166,16 @@ def describe(
         fields = cards.judge_fields(bare, judges[bare], using)
         console.print_json(dict(fields)) if as_json else console.print_fields(f"judge {bare}", fields)
         return
+    methods = registry.methods() if kind in ("", "method") else {}
+    if bare in methods and bare not in metrics and bare not in tasks:
+        fields = cards.method_fields(bare, methods[bare])
+        console.print_json(dict(fields)) if as_json else console.print_fields(f"method {bare}", fields)
+        return
     if bare not in metrics and bare not in tasks:
-        hint = did_you_mean(bare, [*metrics, *tasks, *judges])
+        hint = did_you_mean(bare, [*metrics, *tasks, *judges, *methods])
         raise FairbenchError(
-            f"There is no metric, task or judge {name!r}.{hint} `fairbench list metrics`, `list tasks` and `list judges` "
-            "show all."
+            f"There is no metric, task, judge or method {name!r}.{hint} `fairbench list metrics`, `list tasks`, `list judges` "
+            "and `list methods` show all."
         )
     if as_json:
         both = (("metric", metrics), ("task", tasks))

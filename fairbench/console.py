@@ -226,11 +226,12 @@ def progress_bars(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
     with Progress(*columns, console=err, transient=True) as progress:
 
         def move(what: str, done: int, total: int) -> None:
-            if what not in bars:
-                bars[what] = progress.add_task(what, total=total)
-            progress.update(bars[what], completed=done, total=total)
+            name = what.split(" · ")[0]  # what stands after the dot is news, not another bar
+            if name not in bars:
+                bars[name] = progress.add_task(what, total=total)
+            progress.update(bars[name], completed=done, total=total, description=what)
             if done >= total:
-                progress.remove_task(bars.pop(what))
+                progress.remove_task(bars.pop(name))
 
         yield move
 

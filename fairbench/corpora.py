@@ -5,10 +5,12 @@ from __future__ import annotations
 import glob
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from fairbench.data import rows
 from fairbench.errors import FairbenchError, did_you_mean
@@ -21,6 +23,11 @@ from fairbench.sources import locate, stream
 
 Documents = Iterator[tuple[str, Iterable[str]]]
 """Name of a document, and its text in one or more pieces; a sentence never goes over the end of a piece."""
+
+Divided = tuple[str, Callable[[], Iterator[str]]]
+"""In which way a running text falls into documents, and what reads these anew."""
+
+Divide = Callable[[Path], Divided]
 
 TABLES = {".jsonl": "json", ".json": "json", ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet"}
 """File endings of tables with a column `text`, and their formats."""
@@ -73,10 +80,14 @@ _LONGEST_ABBREVIATION = 16
 
 @dataclass(frozen=True)
 class Corpus:
-    """Where sentences come from; every call of `documents` reads anew. `provenance` says what exactly, JSON-ready."""
+    """Where sentences come from; every call of `documents` reads anew. `provenance` says what exactly, JSON-ready.
+
+    `streamed`: it is fetched as it is read, and how long it is nobody knows.
+    """
 
     documents: Callable[[], Documents]
     provenance: Mapping[str, Any]
+    streamed: bool = False
 
 
 def sentences(text: str) -> Iterator[str]:
@@ -103,7 +114,14 @@ def sentences(text: str) -> Iterator[str]:
             yield line[start:]
 
 
-def open_corpus(corpus: str, data_dir: Path | None, registry: Registry) -> Corpus:
+def open_corpus(
+    corpus: str,
+    data_dir: Path | None,
+    registry: Registry,
+    *,
+    divide: Divide | None = None,
+    others: Mapping[str, str] | None = None,
+) -> Corpus:
     """Finds a corpus by its name; nothing of it is read yet but for the digests of files.
 
     Args:
@@ -111,22 +129,26 @@ def open_corpus(corpus: str, data_dir: Path | None, registry: Registry) -> Corpu
             text (gap), or OWNER/NAME[@REVISION][:CONFIG[:SPLIT[:COLUMN]]] for a data set of the Hub.
         data_dir: the folder of local data.
         registry: knows the tasks.
+        divide: says how a .txt file falls into documents, which else is one; the provenance then counts under `divided` the
+            files that do in each way.
+        others: what else the user might have meant, and what that is: for the message.
 
     Raises:
         FairbenchError: it is nowhere, or nothing in it can be read.
     """
+    others = others or {}
     path = Path(corpus).expanduser()
     if path.is_dir():
         below = sorted(_below(path))
         fit = [file for file in below if file.suffix.lower() in ENDINGS]
-        return _of_files(corpus, path, fit, passed_over=len(below) - len(fit))
+        return _of_files(corpus, path, fit, passed_over=len(below) - len(fit), divide=divide)
     if path.exists():
-        return _of_files(corpus, path.parent, [path])
+        return _of_files(corpus, path.parent, [path], divide=divide)
     if glob.has_magic(corpus):
         root = next(parent for parent in path.parents if not glob.has_magic(str(parent)))
         pattern = path.relative_to(root).as_posix()
         if paths := sorted(one for one in root.glob(pattern) if one.is_file()):
-            return _of_files(corpus, root, paths)
+            return _of_files(corpus, root, paths, divide=divide)
     tasks = registry.tasks()
     if corpus in tasks:
         return _of_task(registry.task(corpus), data_dir)
@@ -136,10 +158,11 @@ def open_corpus(corpus: str, data_dir: Path | None, registry: Registry) -> Corpu
     several = (
         " Several files are given as a folder or a pattern of names ('books/*.txt'), not with commas." if "," in corpus else ""
     )
+    also = "".join(f", or {name} ({what})" for name, what in others.items())
     raise FairbenchError(
-        f"--corpus {corpus}: there is no such file, folder or task.{did_you_mean(corpus, texts)}{several} Wanted are text "
-        f"files ({', '.join(ENDINGS)}; a folder, or a pattern of names), a task with running text ({', '.join(texts)}), or a "
-        "data set of the Hub as OWNER/NAME[@REVISION][:CONFIG[:SPLIT[:COLUMN]]]."
+        f"--corpus {corpus}: there is no such file, folder or task.{did_you_mean(corpus, [*texts, *others])}{several} Wanted are "
+        f"text files ({', '.join(ENDINGS)}; a folder, or a pattern of names), a task with running text ({', '.join(texts)}), or "
+        f"a data set of the Hub as OWNER/NAME[@REVISION][:CONFIG[:SPLIT[:COLUMN]]]{also}."
     )
 
 
@@ -156,7 +179,7 @@ def _below(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _of_files(corpus: str, root: Path, files: list[Path], passed_over: int = 0) -> Corpus:
+def _of_files(corpus: str, root: Path, files: list[Path], passed_over: int = 0, *, divide: Divide | None) -> Corpus:
     """Files, by their names below a folder; `passed_over` others lie there that can't be read."""
     wrong = next((file.name for file in files if file.suffix.lower() not in ENDINGS), None)
     if wrong or not files:
@@ -167,25 +190,29 @@ def _of_files(corpus: str, root: Path, files: list[Path], passed_over: int = 0) 
         )
     names = {file.relative_to(root).as_posix(): file for file in files}
     digests = {name: file_sha256(file) for name, file in names.items()}
+    parts = {name: divide(file) for name, file in names.items() if file.suffix.lower() not in TABLES} if divide else {}
     others = "1 file of the corpus folder was" if passed_over == 1 else f"{passed_over} files of the corpus folder were"
     return Corpus(
-        lambda: (document for name, file in names.items() for document in _in_file(name, file)),
+        lambda: (document for name, file in names.items() for document in _in_file(name, file, parts.get(name))),
         {
             "corpus": "/".join(Path(corpus).parts[-2:]),
             "kind": "files",
             "files": digests if len(digests) <= MOST_FILES else None,
             "n_files": len(digests),
             "sha256": digest(digests),
+            **({"divided": dict(Counter(way for way, _ in parts.values()))} if divide else {}),
             "passed_over": passed_over,
             "warnings": [f"{others} passed over, since they end in none of {', '.join(ENDINGS)}."] if passed_over else [],
         },
     )
 
 
-def _in_file(name: str, path: Path) -> Documents:
-    """The documents of one file: itself, or a row each."""
+def _in_file(name: str, path: Path, parts: Divided | None) -> Documents:
+    """The documents of one file: itself, what it is divided into, or a row each."""
     form = TABLES.get(path.suffix.lower())
-    if form is None:
+    if parts:
+        yield from ((f"{name}:{n}", (text,)) for n, text in enumerate(parts[1](), 1))
+    elif form is None:
         yield name, _pieces(path)
     elif path.stat().st_size:
         source = Source(format=form, columns=())  # type: ignore[arg-type]
@@ -214,19 +241,26 @@ def _in_rows(table: Iterable[Mapping[str, Any]], column: str, shown: str, prefix
 def _pieces(path: Path) -> Iterator[str]:
     """A running text in pieces that end at blank lines, so that memory does not grow with the file."""
     left = ""
+    with decoded(path) as file:
+        while part := file.read(CHUNK):
+            *whole, left = _BLANK.split(left + part)
+            yield from whole
+            if len(left) > CHUNK:
+                piece, _, left = left.rpartition("\n" if "\n" in left else " ")
+                yield piece
+    yield left
+
+
+@contextmanager
+def decoded(path: Path) -> Iterator[TextIO]:
+    """A .txt file to be read, with a message where it is not UTF-8."""
     try:
         with path.open(encoding="utf-8-sig") as file:
-            while part := file.read(CHUNK):
-                *whole, left = _BLANK.split(left + part)
-                yield from whole
-                if len(left) > CHUNK:
-                    piece, _, left = left.rpartition("\n" if "\n" in left else " ")
-                    yield piece
+            yield file
     except UnicodeDecodeError as error:
         raise FairbenchError(
             f"The file {path} of the corpus is not UTF-8 ({error.reason}). Convert it, or leave it out."
         ) from None
-    yield left
 
 
 def _of_task(task: Task, data_dir: Path | None) -> Corpus:
@@ -284,4 +318,4 @@ def _of_hub(corpus: str, named: Mapping[str, str | None], data_dir: Path | None)
         "corpus": corpus, "kind": "hub", "hub": source.hub, "config": source.config, "split": source.split, "column": column,
         "revision": revision, "warnings": [warning] if warning else [],
     }  # fmt: skip
-    return Corpus(lambda: _in_rows(checked(table(), source, shown), column, shown), provenance)
+    return Corpus(lambda: _in_rows(checked(table(), source, shown), column, shown), provenance, streamed=True)

@@ -26,6 +26,7 @@ from fairbench.scores import MetricInfo, TaskInfo
 
 if TYPE_CHECKING:
     from fairbench.judges import JudgeFile
+    from fairbench.mitigation import MethodFile
 
 Card = TypeVar("Card", MetricInfo, TaskInfo)
 
@@ -228,6 +229,18 @@ class Registry:
     def first_option(self, judge: str) -> str:
         """The option of a judge that says what it judges by."""
         return next(iter(self.judge(judge).OPTIONS))
+
+    def methods(self) -> dict[str, MethodFile]:
+        """The files of all methods of mitigation by name ("role-reversal")."""
+        names = [m.name for m in pkgutil.iter_modules(importlib.import_module("fairbench.mitigation.methods").__path__)]
+        return {name.replace("_", "-"): importlib.import_module(f"fairbench.mitigation.methods.{name}") for name in names}
+
+    def method(self, name: str) -> MethodFile:
+        """The file of the method of that name."""
+        known = self.methods()
+        if name not in known:
+            raise FairbenchError(f"There is no method {name!r}.{did_you_mean(name, known)} Wanted one of {', '.join(known)}.")
+        return known[name]
 
 
 BY_NAME_ONLY = {"planted", "planted_downstream", "large"}

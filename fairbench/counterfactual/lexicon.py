@@ -7,9 +7,11 @@ may have the counterpart "dad", whose own is "mom".
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from fairbench.counterfactual.lists import words
@@ -23,8 +25,8 @@ GIVEN_ONLY = "("
 
 LEFT, RIGHT = r"(?<![\w\u0300-\u036f])", r"(?![\w\u0300-\u036f])"
 """What may stand beside a word: no letter, no digit, no accent."""
-NO_COMPOUND = r"(?![-\u2010\u2011]\w)"
-"""Nor a hyphen and a word after it: "man-made" does not hold "man", while "ex-wife" holds "wife"."""
+NO_COMPOUND = r"(?:(?<=\bhi[ms])|(?<=\bher)|(?![-\u2010\u2011]\w))"
+"""Nor a hyphen and a word after it, but for pronouns: "man-made" does not hold "man", while "ex-wife" holds "wife"."""
 
 _FUNCTION_WORDS = ("prepositions", "conjunctions", "auxiliaries", "determiners and pronouns", "adverbs", "not before a name")
 """Lists of words that begin a sentence before somebody's group, and no name: "Many White people", "The King"."""
@@ -82,6 +84,17 @@ class Lexicon:
         return self.rows[row][self.groups.index(group)].removesuffix(BEFORE_A_NAME).strip("()")
 
 
+def read_lexicon(file: Path) -> Lexicon:
+    """The lexicon of a notion from a CSV file of the notion's name: the groups in its first line, a meaning in every other.
+
+    Args:
+        file: "gender.csv" is of the notion gender.
+    """
+    with file.open(encoding="utf-8", newline="") as lines:
+        groups, *rows = csv.reader(lines)
+    return Lexicon(file.stem, tuple(groups), tuple(tuple(row) for row in rows))
+
+
 class Finder:
     """Finds the words of lexicons in texts: whole, in any case, the longest at every place, but for those in phrases to be kept.
 
@@ -106,7 +119,7 @@ class Finder:
                         self._add(Word(written, lexicon, group, number))
         self._words |= {_key(phrase): None for phrase in kept}
         end = RIGHT if compounds else RIGHT + NO_COMPOUND
-        self._pattern = re.compile(LEFT + _either({**self._words, **self._titles}) + end, re.IGNORECASE)
+        self._pattern = re.compile(LEFT + _either({**self._words, **self._titles}) + end)
 
     def _add(self, word: Word) -> None:
         title = word.written.endswith(BEFORE_A_NAME)
@@ -122,20 +135,28 @@ class Finder:
     def find(self, text: str) -> list[Occurrence]:
         """The words in the order of the text."""
         found = []
-        for met in self._pattern.finditer(text):
+        for met in self._pattern.finditer(_lowered(text)):
             word = self._word(text, met)
             if word is not None:
                 found.append(Occurrence(met.start(), met.end(), word))
         return found
 
     def _word(self, text: str, met: re.Match[str]) -> Word | None:
-        key = met.group().lower()
+        key = met.group()
         if key not in self._words and key not in self._titles:
             key = _key(key)
         if key in self._titles and text[met.start()].isupper() and _before_capital(text, met.end()):
             return self._titles[key]
         word = self._words.get(key)
         return None if word is not None and key in words("also names") and _in_name(text, met.start()) else word
+
+
+def _lowered(text: str) -> str:
+    """A text in lower case, letter for letter: places in it are places in the text. (A search in it is four times as fast.)"""
+    lower = text.lower()
+    if len(lower) == len(text):
+        return lower
+    return "".join(low if len(low := letter.lower()) == 1 else letter for letter in text)
 
 
 def _key(written: str) -> str:
@@ -170,12 +191,17 @@ def _before_capital(text: str, end: int) -> bool:
     return text[end : end + 1].isspace() and after[:1].isupper()
 
 
+def function_word(word: str) -> bool:
+    """Whether a word is one that begins a sentence before or after somebody's name or group, and no name itself ("The", "When")."""
+    return word.lower() in words(*_FUNCTION_WORDS)
+
+
 def _in_name(text: str, start: int) -> bool:
     """Whether a word with a capital comes right after another one that is no function word: then both may be a name."""
     if not text[start].isupper() or text[start - 1 : start] != " " or text[start : start + 2].isupper():
         return False
     before = text[text.rfind(" ", 0, start - 1) + 1 : start - 1]
-    if not before[:1].isupper() or before.lower() in words(*_FUNCTION_WORDS):
+    if not before[:1].isupper() or function_word(before):
         return False
     if before.endswith("."):  # an initial, or "Mr."
         return len(before) == 2 or before[:-1].lower() in words("honorifics")
@@ -211,6 +237,7 @@ def in_case(new: str, found: str, written: str, text: str, start: int) -> str:
 
 
 _ARTICLE = re.compile(r"(?<![\w'’])(an?)\s+\Z", re.IGNORECASE)
+_MAY_END_AN_ARTICLE = frozenset("aAnN \t\n\r")
 _SILENT_H = ("heir", "honest", "hono", "hour")
 _SPOKEN_YOU = ("eu", "uni", "use", "usu", "one")
 _VOWEL_NAMES = "AEFHILMNORSX"
@@ -239,7 +266,11 @@ def changes(text: str, place: Occurrence, new: str) -> list[Change]:
         new: its counterpart, as it is written inside a sentence.
     """
     found, written = text[place.start : place.end], place.word.written
+    if "-" in written and "-" not in found:  # mother in law
+        new = new.replace("-", " ")
     made = [Change(place.start, place.end, in_case(new, found, written, text, place.start))]
+    if text[max(0, place.start - 2) : place.start - 1] not in _MAY_END_AN_ARTICLE:
+        return made
     article = _ARTICLE.search(text, max(0, place.start - 4), place.start)
     if article is None or takes_an(written) is takes_an(new):
         return made

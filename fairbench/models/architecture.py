@@ -24,6 +24,8 @@ NOT_SO: dict[str, Kind] = {
     "FlaubertWithLMHeadModel": "masked",
 }
 
+MITIGATED = "fairbench-mitigated"
+"""The type of models that carry an intervention (`wrapped.MODEL_TYPE`)."""
 
 TASKS = (
     "ForNextSentencePrediction",
@@ -33,6 +35,33 @@ TASKS = (
     "ForMultipleChoice",
 )
 """Fine-tuned classes: the encoder beneath the task's head has vectors as any other."""
+
+
+def recognise_mitigated(config: dict[str, Any], name: str) -> bool:
+    """Whether this is a model with an intervention, made by a mitigation; if so, transformers learns of its classes.
+
+    They are this package's own, whatever code lies in the folder for those without the package: nothing of that is run.
+
+    Args:
+        config: config.json as it stands.
+        name: the model's name, for the refusal.
+
+    Raises:
+        FairbenchError: the folder names other code than such a model does.
+    """
+    if config.get("model_type") != MITIGATED:
+        return False
+    from fairbench.models import wrapped
+
+    named = config.get("auto_map")
+    if not isinstance(named, dict) or not named.items() <= wrapped.AUTO_MAP.items():
+        raise FairbenchError(
+            f"{name} says that it is a model mitigated by fairbench, but it names other code than such a model does (auto_map: "
+            f"{named}). It was changed, or made by another version of fairbench. Nothing of it was run: make it again with "
+            "fairbench mitigate."
+        )
+    wrapped.register()
+    return True
 
 
 def read_kind_config(folder: Path, name: str, options: ModelOptions) -> Any:
@@ -94,7 +123,10 @@ def has_next_sentence(architecture: str) -> bool:
 
 
 def longest_input(config: Any, tokenizer: Any) -> int | None:
-    """The longest input in tokens, special ones included; null where neither the model nor the tokenizer says."""
+    """The longest input in tokens, special ones included; null where neither the model nor the tokenizer says.
+
+    A self-debiased model puts a prefix before every text, which takes up some of the room.
+    """
     text = config.get_text_config()
     limits = []
     for key in ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length"):
@@ -105,7 +137,7 @@ def longest_input(config: Any, tokenizer: Any) -> int | None:
             break
     if tokenizer.model_max_length < 10**9:  # tokenizers that don't know write 10**30
         limits.append(int(tokenizer.model_max_length))
-    return min(limits, default=None)
+    return max(min(limits) - getattr(config, "prefix_length", 0), 1) if limits else None
 
 
 def _kind(config: Any, architecture: str) -> Kind | None:

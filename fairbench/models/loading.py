@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fairbench.errors import FairbenchError, did_you_mean
 from fairbench.models import checkpoint
-from fairbench.models.architecture import has_next_sentence, kind_of, longest_input, read_kind_config
+from fairbench.models.architecture import has_next_sentence, kind_of, longest_input, read_kind_config, recognise_mitigated
 from fairbench.models.model import Model, ModelCard, ModelOptions
 from fairbench.models.offered import inspect_served
 from fairbench.models.served import connect, refuse_served
@@ -119,6 +119,7 @@ def load(card: ModelCard, head: Literal["next-sentence", "classification"] | Non
             "or BertForNextSentencePrediction."
         )
     auto = getattr(transformers, HEADS[head or card.kind])
+    recognise_mitigated(checkpoint.read_config(Path(card.folder), card.name), card.name)
     device = choose_device(card.options.device)
     pickle = checkpoint.find_weights(Path(card.folder), card.name, card.options.allow_pickle).pickle
     with quiet():
@@ -260,7 +261,8 @@ def _refuse_custom_code(source: Source, config: dict[str, Any], name: str, optio
         of_tokenizer = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     except ValueError as error:
         raise FairbenchError(f"{path} can't be read as JSON ({error}). Copy the model again.") from error
-    if ("auto_map" in config or "auto_map" in of_tokenizer) and not options.trust_remote_code:
+    own = recognise_mitigated(config, name)
+    if (("auto_map" in config and not own) or "auto_map" in of_tokenizer) and not options.trust_remote_code:
         raise FairbenchError(
             f"{name} brings code of its own (auto_map in its configuration), which would run on this machine. Read that code, "
             "and if you trust it say so: trust_remote_code (--trust-remote-code)."

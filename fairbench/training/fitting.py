@@ -16,19 +16,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 
 from fairbench.errors import FairbenchError
 from fairbench.models.loading import choose_device, quiet
 from fairbench.training.network import Untrained
+from fairbench.training.ordering import Order
 from fairbench.training.outcome import Evaluation, best, class_weights, is_stale, macro_f1
 from fairbench.training.recipe import Recipe
 from fairbench.training.texts import padded
 from fairbench.training.watching import CHECKPOINT, STATE, Watch, evaluations_of, last_checkpoint
-
-MEGABATCHES = 50
-"""Texts of so many batches are sorted by length together, at most."""
 
 Row = Mapping[str, Any]
 """`input_ids` (array of int) and `labels` (int)."""
@@ -131,40 +129,6 @@ def own_randomness(seed: int) -> Iterator[None]:
             np.random.set_state(states[1])  # noqa: NPY002
 
 
-def order(lengths: Sequence[int], batch: int, seed: int, epoch: int) -> list[int]:
-    """The order in which an epoch takes the texts: shuffled, with texts of similar length in a batch.
-
-    Args:
-        lengths: tokens of each text.
-        batch: texts a batch.
-        seed: of the training.
-        epoch: its number; with the seed it says all, so an interrupted epoch can go on in its middle.
-    """
-    rng = np.random.default_rng([seed, epoch])
-    shuffled = rng.permutation(len(lengths))
-    # Few batches together where there are few at all: sorted as a whole, texts of one length would always meet.
-    size = batch * max(1, min(MEGABATCHES, len(lengths) // (4 * batch)))
-    batches: list[list[int]] = []
-    for start in range(0, len(shuffled), size):
-        part = sorted(shuffled[start : start + size].tolist(), key=lambda i: -lengths[i])
-        batches += [part[i : i + batch] for i in range(0, len(part), batch)]
-    ragged = [batches.pop()] if len(batches[-1]) < batch else []
-    return [i for number in rng.permutation(len(batches)) for i in batches[number]] + [i for part in ragged for i in part]
-
-
-class _Order(Sampler[int]):
-    """`order` of the epoch that the training is in."""
-
-    def __init__(self, lengths: Sequence[int], batch: int, seed: int, epoch: Callable[[], int]) -> None:
-        self.lengths, self.batch, self.seed, self.epoch = lengths, batch, seed, epoch
-
-    def __len__(self) -> int:
-        return len(self.lengths)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(order(self.lengths, self.batch, self.seed, self.epoch()))
-
-
 class Fitter(Trainer):  # type: ignore[misc]
     """A Trainer without a word on the terminal, with our order of texts, loss and evaluations."""
 
@@ -205,7 +169,7 @@ class Fitter(Trainer):  # type: ignore[misc]
         rows: Any = self.train_dataset
         lengths = [len(row["input_ids"]) for row in rows]
         size = self.recipe.batch_size
-        sampler = _Order(lengths, size, self.recipe.seed, lambda: self.state.global_step // self.watch.steps)
+        sampler = Order(lengths, size, self.recipe.seed)
         loader = DataLoader(rows, batch_size=size, sampler=sampler, collate_fn=self.together)
         return self.accelerator.prepare(loader)  # type: ignore[no-any-return]
 

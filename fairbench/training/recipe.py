@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fairbench.errors import FairbenchError, did_you_mean
+from fairbench.errors import FairbenchError
 from fairbench.models.model import ModelCard
+from fairbench.parsers import real, whole, word, yes_no
 
 Mode = Literal["full", "frozen"]
 Weights = Literal["none", "balanced"]
@@ -93,63 +94,20 @@ def recipe_options(card: ModelCard, requested: Mapping[str, Any]) -> dict[str, A
     return {name: given.get(name, getattr(usual, FIELDS.get(name, name))) for name in PARSERS}
 
 
-def _whole(low: int, high: int) -> Callable[[str, Any], int]:
-    def parse(name: str, value: Any) -> int:
-        try:
-            number = float(str(value))
-        except ValueError:
-            number = float("nan")
-        if not number.is_integer() or isinstance(value, bool) or not low <= number <= high:
-            raise FairbenchError(f"{name}={value}: wanted a whole number from {low} to {high}.")
-        return int(number)
-
-    return parse
-
-
-def _real(low: float, high: float, *, above: bool = False, below: bool = False) -> Callable[[str, Any], float]:
-    def parse(name: str, value: Any) -> float:
-        try:
-            number = float(str(value))
-        except ValueError:
-            number = float("nan")
-        if not low <= number <= high or (above and number == low) or (below and number == high):
-            limits = f"{'above' if above else 'from'} {low:g} {'and below' if below else 'to'} {high:g}"
-            raise FairbenchError(f"{name}={value}: wanted a number {limits}.")
-        return number
-
-    return parse
-
-
-def _word(*words: str) -> Callable[[str, Any], str]:
-    def parse(name: str, value: Any) -> str:
-        if value not in words:
-            raise FairbenchError(f"{name}={value}: wanted {' or '.join(words)}.{did_you_mean(str(value), words)}")
-        return str(value)
-
-    return parse
-
-
-def _yes_no(name: str, value: Any) -> bool:
-    found = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}.get(str(value).lower())
-    if found is None:
-        raise FairbenchError(f"{name}={value}: wanted true or false.")
-    return found
-
-
 PARSERS: Mapping[str, Callable[[str, Any], Any]] = {
-    "train_seed": _whole(0, 2**32 - 1),
-    "mode": _word(*MODES),
-    "epochs": _whole(1, 10_000),
-    "learning_rate": _real(0, 1, above=True),
-    "train_batch_size": _whole(1, 65_536),
-    "warmup": _real(0, 1, below=True),
-    "weight_decay": _real(0, 1),
-    "patience": _whole(0, 10_000),
-    "class_weights": _word(*CLASS_WEIGHTS),
-    "max_length": _whole(SHORTEST, 1_000_000),
-    "train_limit": _whole(0, 10**9),
-    "evaluations": _whole(1, 1_000),
-    "freeze_embeddings": _yes_no,
+    "train_seed": whole(0, 2**32 - 1),
+    "mode": word(*MODES),
+    "epochs": whole(1, 10_000),
+    "learning_rate": real(0, 1, above=True),
+    "train_batch_size": whole(1, 65_536),
+    "warmup": real(0, 1, below=True),
+    "weight_decay": real(0, 1),
+    "patience": whole(0, 10_000),
+    "class_weights": word(*CLASS_WEIGHTS),
+    "max_length": whole(SHORTEST, 1_000_000),
+    "train_limit": whole(0, 10**9),
+    "evaluations": whole(1, 1_000),
+    "freeze_embeddings": yes_no,
 }
 """The options that make up a recipe, each with what reads it."""
 

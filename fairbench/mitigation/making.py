@@ -1,0 +1,251 @@
+"""From a request to a finished model folder: options read, the job named by all that makes it, interruptions, and the card.
+
+What is being made lies beside its place, in `<folder>.partial`, and moves there whole. The same command again goes on with what
+an interruption left, and finds a finished model as it is; another command does not write over either.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fairbench.errors import FairbenchError, did_you_mean
+from fairbench.files import digest, lock_of, require_writable, write_json
+from fairbench.mitigation import Estimate, Job, MethodFile, Progress
+from fairbench.mitigation.card import write_card
+from fairbench.mitigation.processes import Processes
+from fairbench.models.loading import inspect_model
+from fairbench.models.model import ModelOptions
+from fairbench.registry import Registry
+from fairbench.results import versions
+
+if TYPE_CHECKING:
+    from fairbench.mitigation.texts import TextOptions
+
+MADE_VERSION = 1
+ABOUT = "fairbench.json"
+"""What is known of a model that was made, beside its weights; written last."""
+
+JOB = "job.json"
+"""In an unfinished model's folder: the name of the job that it belongs to."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MitigateOptions:
+    """A request.
+
+    Attributes:
+        method: its name.
+        options: of the method, as text or as what they mean.
+        corpus: what it learns from; null for a method that needs no texts.
+        texts: how that is read; null for the usual way.
+        model: how the model is loaded.
+        output_path: the folder of the new model.
+    """
+
+    method: str
+    output_path: Path
+    options: Mapping[str, Any] = field(default_factory=dict)
+    corpus: str | None = None
+    texts: TextOptions | None = None
+    model: ModelOptions = field(default_factory=ModelOptions)
+
+
+@dataclass(frozen=True)
+class Product:
+    """A model that was made.
+
+    Attributes:
+        folder: where it lies.
+        about: all that is known of it, as in its fairbench.json.
+        fresh: whether it was made now, or found.
+    """
+
+    folder: Path
+    about: Mapping[str, Any]
+    fresh: bool
+
+
+def mitigate(model: str, wanted: MitigateOptions, progress: Progress = lambda what, done, total: None) -> Product:
+    """Makes a mitigated model, or finds the one that the same request made before.
+
+    Args:
+        model: a folder, a Hub id, or planted:NAME.
+        wanted: the request.
+        progress: called with (what, done, total).
+
+    Raises:
+        FairbenchError: the request is wrong, or the method can't do it.
+    """
+    found, job = _job(model, wanted, progress)
+    processes = Processes()
+    target, key = wanted.output_path, _key(job, wanted)
+    if (done := _finished(target, key)) is not None:
+        return done
+    if processes.main:
+        _begin(target, job.room, key)
+    processes.wait()
+    with lock_of(target) if processes.main else contextlib.nullcontext():
+        fresh = job.room / "model"
+        if processes.main:
+            shutil.rmtree(fresh, ignore_errors=True)
+            fresh.mkdir(parents=True)
+        processes.wait()
+        said = found.make(job, fresh)
+        about = _about(job, wanted, key, said)
+        if processes.main:
+            write_card(fresh, about)
+            write_json(fresh / ABOUT, about)
+            fresh.replace(target) if not target.exists() else _fill(fresh, target)
+            shutil.rmtree(job.room, ignore_errors=True)
+        processes.wait()
+    return Product(target, about, fresh=True)
+
+
+def estimate(model: str, wanted: MitigateOptions, progress: Progress = lambda what, done, total: None) -> Estimate:
+    """What `mitigate` would take; nothing is written but in a folder that vanishes.
+
+    Raises:
+        FairbenchError: as `mitigate`.
+    """
+    import dataclasses
+    import tempfile
+
+    found, job = _job(model, wanted, progress, require_place=False)
+    if job.texts is not None:
+        next(iter(job.texts.documents()), None)
+    with tempfile.TemporaryDirectory() as scratch:
+        told = found.estimate(dataclasses.replace(job, room=Path(scratch)))
+    options = {f"option {name}": value for name, value in job.options.items()}
+    return dataclasses.replace(told, what={"method": wanted.method, "model": job.card.name, **told.what, **options})
+
+
+def read_options(method: str, found: MethodFile, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Every option of a method, read or at its default.
+
+    Raises:
+        FairbenchError: there is no such option, or a value is none.
+    """
+    for name in given:
+        if name not in found.OPTIONS:
+            known = tuple(found.OPTIONS)
+            raise FairbenchError(
+                f"The method {method} has no option {name!r}.{did_you_mean(name, known)} It has {', '.join(known) or 'none'}."
+            )
+    return {
+        name: option.parse(name, given[name]) if given.get(name) is not None else option.default
+        for name, option in found.OPTIONS.items()
+    }
+
+
+def _job(model: str, wanted: MitigateOptions, progress: Progress, require_place: bool = True) -> tuple[MethodFile, Job]:
+    registry = Registry()
+    found = registry.method(wanted.method)
+    options = read_options(wanted.method, found, wanted.options)
+    card = inspect_model(model, wanted.model)
+    if card.kind not in found.KINDS:
+        raise FairbenchError(
+            f"{card.name} is a {card.kind} model ({card.architecture}), and {wanted.method} is for {' and '.join(found.KINDS)} "
+            "models. Choose another method (`fairbench list methods`) or another model."
+        )
+    given = frozenset(name for name, value in wanted.options.items() if value is not None)
+    options = found.resolve(card, options, given)
+    room = wanted.output_path.with_name(f"{wanted.output_path.name}.partial")
+    if require_place:
+        require_writable(wanted.output_path.parent)
+    return found, Job(
+        card=card, options=options, texts=_texts(wanted, found, card, registry, room, progress), room=room, progress=progress
+    )
+
+
+def _texts(wanted: MitigateOptions, found: MethodFile, card: Any, registry: Registry, room: Path, progress: Progress) -> Any:
+    if not found.NEEDS_TEXTS:
+        if wanted.corpus is not None:
+            raise FairbenchError(f"--corpus {wanted.corpus}: {wanted.method} learns from no texts. Leave it out.")
+        return None
+    if wanted.corpus is None:
+        raise FairbenchError(
+            f"{wanted.method} learns from texts, and no corpus is named. Give --corpus: a file, a folder or a pattern of files, "
+            "a data set of the Hub (OWNER/NAME), planted:DIAL, or `sampled` for text that the model itself writes."
+        )
+    from fairbench.mitigation.texts import TextOptions, open_texts
+
+    return open_texts(wanted.corpus, card, wanted.texts or TextOptions(), room, registry, progress)
+
+
+def _key(job: Job, wanted: MitigateOptions) -> str:
+    """The name of what is made: a hash over all that makes it."""
+    method = Registry().method(wanted.method)
+    texts = None if job.texts is None else job.texts.identity
+    student = {}
+    if job.options.get("student"):
+        student = inspect_model(job.options["student"]).identity
+    return digest([MADE_VERSION, wanted.method, method.VERSION, job.card.identity, student, dict(job.options), texts])[:32]
+
+
+def _finished(target: Path, key: str) -> Product | None:
+    """The model that lies at the place already, if it is the one that was asked for.
+
+    Raises:
+        FairbenchError: something else lies there.
+    """
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        return None
+    try:
+        about = json.loads((target / ABOUT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        about = {}
+    if about.get("key") == key:
+        return Product(target, about, fresh=False)
+    what = f"a model made by {about['method']} of {about['base']['name']}" if "method" in about else "something else"
+    raise FairbenchError(
+        f"--output-path {target}: {what} lies there, which is not what this command would make. Nothing was changed: choose "
+        "another folder, or remove that one."
+    )
+
+
+def _begin(target: Path, room: Path, key: str) -> None:
+    """Makes the folder of an unfinished model, or finds this job's own.
+
+    Raises:
+        FairbenchError: another job's lies there.
+    """
+    note = room / JOB
+    if note.is_file():
+        known = json.loads(note.read_text(encoding="utf-8")).get("key")
+        if known != key:
+            raise FairbenchError(
+                f"{room} holds an unfinished model of another command (other options, texts or model). Repeat that command to "
+                f"finish it, remove the folder to give it up, or choose another place than {target}."
+            )
+        return
+    room.mkdir(parents=True, exist_ok=True)
+    write_json(note, {"key": key})
+
+
+def _about(job: Job, wanted: MitigateOptions, key: str, said: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "key": key,
+        "method": wanted.method,
+        "base": {
+            "name": job.card.name,
+            "revision": job.card.revision,
+            "architecture": job.card.architecture,
+            **job.card.identity,
+        },
+        "options": dict(job.options),
+        "corpus": None if job.texts is None else {"name": job.texts.name, **job.texts.provenance},
+        **said,
+        "versions": versions(),
+    }
+
+
+def _fill(fresh: Path, target: Path) -> None:
+    """Puts the model into a place that is an empty folder."""
+    target.rmdir()
+    fresh.replace(target)
