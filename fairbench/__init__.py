@@ -102,6 +102,8 @@ def mitigate(
     *,
     corpus: str | None = None,
     documents: int | None = None,
+    shuffle: int | None = None,
+    sample_tokens: int | None = None,
     seed: int = 0,
     data_dir: str | Path | None = None,
     model_options: Mapping[str, Any] | None = None,
@@ -115,6 +117,8 @@ def mitigate(
         output_path: the folder of the new model.
         corpus: the texts that it learns from: files, a Hub id, planted:DIAL, or "sampled".
         documents: the first so many of them only.
+        shuffle: the next document is drawn from a buffer of so many.
+        sample_tokens: tokens of a sampled document at most.
         seed: of planted or sampled texts, and of the method where it has one.
         data_dir: the folder of local data.
         model_options: how the model is loaded: `revision`, `dtype`, `device`, `trust_remote_code`, `allow_pickle`.
@@ -141,7 +145,13 @@ def mitigate(
         output_path=Path(output_path),
         options=options,
         corpus=corpus,
-        texts=TextOptions(documents=documents, seed=seed, data_dir=None if data_dir is None else Path(data_dir)),
+        texts=TextOptions(
+            documents=documents,
+            shuffle=shuffle,
+            sample_tokens=sample_tokens,
+            seed=seed,
+            data_dir=None if data_dir is None else Path(data_dir),
+        ),
         model=ModelOptions(**dict(model_options or {})),
     )
     return run(model, wanted)

@@ -19,6 +19,7 @@ from fairbench.judge_command import judge
 from fairbench.mitigate_command import mitigate
 from fairbench.registry import Registry, Task, suites
 from fairbench.score_command import score
+from fairbench.swap_command import swap
 
 app = typer.Typer(
     name="fairbench",
@@ -74,6 +75,7 @@ def demo(
 app.command()(score)
 app.command()(agreement)
 app.command()(judge)
+app.command()(swap)
 app.command()(mitigate)
 
 

@@ -26,6 +26,8 @@ def mitigate(
         str | None, Own(help="Texts: a file, a folder, 'books/*.txt', a Hub id, planted:DIAL, or sampled (by the model itself).")
     ] = None,
     documents: Annotated[int | None, Own(min=1, help="Learn from the first so many documents only.")] = None,
+    shuffle: Annotated[int | None, Own(min=2, help="Draw the next document from a buffer of so many (streams).")] = None,
+    sample_tokens: Annotated[int | None, Own("--sample-tokens", min=1, help="Tokens of a sampled document at most.")] = None,
     merge: Annotated[str | None, Own(help="role-reversal: expmean (default), mean, max, swap, none.")] = None,
     augment: Annotated[str | None, Own(help="Texts with gendered words: none, both (as they are and swapped), swap.")] = None,
     layers: Annotated[str | None, Own(help="Teacher layers of the student: half (default), all, a number, 0+2+4.")] = None,
@@ -61,7 +63,7 @@ def mitigate(
         method=method,
         options=_options(own, option or (), method),
         corpus=corpus,
-        texts=TextOptions(documents=documents, seed=seed or 0, data_dir=data_dir),
+        texts=TextOptions(documents=documents, seed=seed or 0, data_dir=data_dir, shuffle=shuffle, sample_tokens=sample_tokens),
         model=ModelOptions(
             revision=revision, dtype=dtype, device=device, trust_remote_code=trust_remote_code, allow_pickle=allow_pickle
         ),
@@ -98,6 +100,7 @@ def _options(own: Mapping[str, Any], others: list[str] | tuple[()], method: str)
 def _carry_out(model: str, wanted: MitigateOptions, show: str) -> None:
     from fairbench import console
     from fairbench.mitigation.making import mitigate as run
+    from fairbench.mitigation.processes import Processes
 
     try:
         with console.progress_bars(show != "table") as progress:
@@ -105,6 +108,8 @@ def _carry_out(model: str, wanted: MitigateOptions, show: str) -> None:
     except KeyboardInterrupt:
         console.err.print("Interrupted. Checkpoints are kept; the same command goes on from the last one.")
         raise typer.Exit(130) from None
+    if not Processes().main:
+        return  # under `accelerate launch` the first process alone says what was made
     if show == "json":
         console.print_json({"folder": str(made.folder), "fresh": made.fresh, **made.about})
     elif show == "table":
@@ -135,6 +140,8 @@ def _fields(about: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return f"{value:.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
 
 

@@ -110,6 +110,8 @@ def test_only_the_command_line_prints(path: Path):
         "score_command",
         "agreement_command",
         "judge_command",
+        "mitigate_command",
+        "swap_command",
     )
 
 

@@ -20,7 +20,7 @@ def _before_people() -> re.Pattern[str]:
 
 @functools.cache
 def _after_people() -> re.Pattern[str]:
-    people = "|".join(sorted(words("people") | words("subjects") | {"who"}))
+    people = "|".join(sorted(words("people") | {"i", "you", "he", "she", "we", "they", "who"}))
     being = r"(?:['’](?:s|m|re)|\s+(?:is|was|are|were|am|be|isn['’]t|wasn['’]t|aren['’]t|weren['’]t))"
     return re.compile(rf"\b(?:{people}){being}(?:\s+(?:not|all|both|also|mostly|half|either))*\s+\Z", re.IGNORECASE)
 
@@ -34,7 +34,7 @@ def speaks_of_people(text: str, place: Occurrence) -> bool:
     """
     if place.word.written not in words("colours") or _before_people().match(text, place.end):
         return True
-    if not _after_people().search(text, max(0, place.start - 48), place.start):
+    if text[place.end : place.end + 1] == "-" or not _after_people().search(text, max(0, place.start - 48), place.start):
         return False
     after = _WORD.match(text, place.end)
     return after is None or function_word(after[1])

@@ -9,12 +9,10 @@ Maudslay et al. 2019, Bolukbasi et al. 2016 and Meade et al. 2022, and plurals o
 from __future__ import annotations
 
 import functools
-import re
 from pathlib import Path
 
 from fairbench.counterfactual.agreement import is_object, is_possessive
 from fairbench.counterfactual.lexicon import Lexicon, Occurrence, read_lexicon
-from fairbench.counterfactual.lists import words
 
 FILE = Path(__file__).with_name("gender.csv")
 
@@ -28,28 +26,10 @@ OBJECT, POSSESSIVE, PRONOUN = ("him", "her"), ("his", "her"), ("his", "hers")
 """The rows between which the text decides: him-her, his-her before a noun, his-hers without one."""
 
 
-_CONTEST = re.compile(r"\s+(\w+)(?:\s+\w+){0,2}?(\s+(?:\d{4}\b|pageants?\b|titles?\b|contests?\b|competitions?\b))?")
-
-
 @functools.cache
 def gender() -> Lexicon:
     """The pairs of gendered words."""
     return read_lexicon(FILE)
-
-
-def is_title(text: str, place: Occurrence) -> bool:
-    """Whether a "Miss" before a name is a title, not the first word of a beauty contest's name ("Miss Texas", "the Miss Ray title").
-
-    Args:
-        text: the whole text.
-        place: a word of `gender()` in it; any other word passes.
-    """
-    if place.word.written != "Miss":
-        return True
-    if text[max(0, place.start - 4) : place.start].lower() == "the ":
-        return False
-    after = _CONTEST.match(text, place.end)
-    return after is None or (after[2] is None and after[1].lower() not in words("pageants"))
 
 
 def row_in(text: str, place: Occurrence) -> int:

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import functools
 import re
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from fairbench.counterfactual.lexicon import Lexicon, Occurrence, function_word, read_lexicon
@@ -18,8 +20,9 @@ from fairbench.counterfactual.lists import words
 
 FILE = Path(__file__).with_name("names.csv")
 
-_BEFORE = re.compile(r"(\w[\w'’]*(?:\.(?=\s))?)(\s+)\Z")
+_WORD = re.compile(r"\W*([A-Z][\w'’]*)\.?\Z")
 _NEXT = re.compile(r"\s+((?:[A-Z]\.\s*)*)([^\W\d_][\w'’]+)")
+_CAPITAL = re.compile(r"\b[A-Z][a-z]+\b")
 _REACH = 16
 """So many characters before a name are enough to hold the word that makes it a surname or a place."""
 _JOINED = frozenset("-\u2010\u2011.@#/'’")
@@ -40,9 +43,9 @@ def first_names() -> frozenset[str]:
 def is_first_name(text: str, place: Occurrence) -> bool:
     """Whether a word of `names()` stands for a person by the first name.
 
-    It does with a capital (James, JAMES), but not as part of a longer word (O'James, Anna-Lena), after "Mr." or another first name
-    (Elton John), where it is a surname unless one more name follows (Mary Ann Smith), or in the name of a place (San Jose, Victoria
-    Station). What decides is the same in the swapped text, so that a second swap changes the same words.
+    It does with a capital (James, JAMES), but not as part of a longer word (O'James, Anna-Lena), after "Mr." or another first
+    name (Elton John), where it is a surname unless one more name follows (Mary Ann Smith), or in the name of a place (San Jose,
+    Victoria Station). What decides is the same in the swapped text, so that a second swap changes the same words.
 
     Args:
         text: the whole text.
@@ -50,22 +53,50 @@ def is_first_name(text: str, place: Occurrence) -> bool:
     """
     start, end = place.start, place.end
     found = text[start:end]
-    if not (found[0].isupper() and (found[1:].islower() or found.isupper())):
+    if not (found.istitle() or found.isupper()):
         return False
-    if text[start - 1 : start] in _JOINED and start > 1 and text[start - 2].isalnum():
-        return False
-    if text[end : end + 1].isspace() and (after := _NEXT.match(text, end)) and after[2].lower() in words("after a place's name"):
-        return not after[2][0].isupper()
-    before = _BEFORE.search(text, max(0, start - _REACH), start) if text[start - 1 : start].isspace() else None
-    if before is None or not before[1][0].isupper():
+    if text[end : end + 1] == " " and text[end + 1 : end + 2].isupper():
+        after = _NEXT.match(text, end)
+        if after is not None and after[2].lower() in words("after a place's name"):
+            return False
+    if start == 0 or not text[start - 1].isspace():
+        return start < 2 or text[start - 1] not in _JOINED or not text[start - 2].isalnum()
+    before = text[max(0, start - _REACH) : start].split()[-1:]
+    if not before or not (met := _WORD.match(before[0])):
         return True
-    plain = before[1].rstrip(".").lower()
+    plain = met[1].lower()
     if plain in words("before a place's name"):
         return False
-    initial = len(plain) == 1 and before[1].endswith(".")
-    if initial or plain in words("before a surname") or before[1].capitalize() in first_names():
+    initial = len(plain) == 1 and before[0].endswith(".")
+    if initial or plain in words("before a surname") or plain.capitalize() in first_names():
         return surname(text, end)
     return True
+
+
+def matched(texts: Iterable[str], least: int = 2) -> tuple[tuple[str, str], ...]:
+    """Pairs of first names that are matched by how often they stand in a corpus: the most frequent of either gender, and so on.
+
+    The published pairs match frequencies of a whole country. In a corpus of its own (stories with Lily and Tim, a planted world)
+    a name's partner there may never occur, and then stands for nobody in particular in a model of that corpus.
+
+    Args:
+        texts: of the corpus; they are read once.
+        least: a name that stands there less often is left out.
+
+    Returns:
+        Pairs (male, female), an involution: no name stands twice. What has no partner in rank is left out.
+
+    Example:
+        >>> matched(["Tom met Anna.", "Tom met Anna and Emma.", "Ben met Emma and Anna.", "Ben, Tom!"])
+        (('Tom', 'Anna'), ('Ben', 'Emma'))
+    """
+    counts: Counter[str] = Counter()
+    known = first_names()
+    for text in texts:
+        counts.update(word for word in _CAPITAL.findall(text) if word in known)
+    sides = ([row[side] for row in names().rows] for side in (0, 1))
+    ranked = (sorted((name for name in side if counts[name] >= least), key=lambda name: (-counts[name], name)) for side in sides)
+    return tuple(zip(*ranked, strict=False))  # type: ignore[arg-type]
 
 
 def surname(text: str, end: int) -> bool:

@@ -7,14 +7,24 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from fairbench.counterfactual import gendered
 from fairbench.counterfactual.colours import speaks_of_people
 from fairbench.counterfactual.lexicon import (
-    BEFORE_A_NAME, GIVEN_ONLY, Change, Finder, Lexicon, Occurrence, Span, changes, read_lexicon, splice,
+    BEFORE_A_NAME,
+    GIVEN_ONLY,
+    Change,
+    Finder,
+    Lexicon,
+    Occurrence,
+    Span,
+    Word,
+    changes,
+    read_lexicon,
+    splice,
 )  # fmt: skip
 from fairbench.counterfactual.names import is_first_name, names, surname
 from fairbench.errors import FairbenchError, did_you_mean
@@ -36,27 +46,27 @@ class Reversed:
     text: str
     alignment: tuple[tuple[Span, Span], ...]
 
-    def words(self) -> Iterator[tuple[Span, Span]]:
+    def words(self) -> list[tuple[Span, Span]]:
         """The characters of every word in the original and in the swapped text, changed or not, in their order.
 
         A changed word is one, however many words its counterpart has; elsewhere a word is a run of letters and digits, and every
         other sign that is no space stands alone.
 
         Example:
-            >>> list(Swap().swap("He ran.").words())
+            >>> Swap().swap("He ran.").words()
             [((0, 2), (0, 3)), ((3, 6), (4, 7)), ((6, 7), (7, 8))]
         """
+        found: list[tuple[Span, Span]] = []
         done = moved = 0
         for old, new in self.alignment:
-            yield from self._same(done, new[0], moved)
-            yield old, new
+            found += self._same(done, new[0], moved)
+            found.append((old, new))
             done, moved = new[1], old[1] - new[1]
-        yield from self._same(done, len(self.text), moved)
+        return found + self._same(done, len(self.text), moved)
 
-    def _same(self, start: int, end: int, moved: int) -> Iterator[tuple[Span, Span]]:
-        for met in _WORD.finditer(self.text, start, end):
-            begin, stop = met.span()
-            yield (begin + moved, stop + moved), (begin, stop)
+    def _same(self, start: int, end: int, moved: int) -> list[tuple[Span, Span]]:
+        spans = [met.span() for met in _WORD.finditer(self.text, start, end)]
+        return [((start + moved, end + moved), (start, end)) for start, end in spans]
 
 
 @dataclass(frozen=True)
@@ -65,9 +75,10 @@ class Swap:
 
     Attributes:
         attribute: "gender", "race" (black, white, Asian) or "religion" (Jewish, Christian, Muslim).
-        names: whether first names get counterparts too, each its one partner (gender only).
-        keep_full_names: whether a first name before a surname stays ("Anna Bell"), and so that name throughout the text. Pronouns
-            change all the same, unless they stand in a protected phrase.
+        names: whether first names get counterparts too, each its one partner (gender only); or pairs (male, female) to take in
+            the place of the published ones, such as `names.matched` finds for a corpus.
+        keep_full_names: whether a first name before a surname stays ("Anna Bell"), and so that name and its partner throughout the
+            text. Pronouns change all the same, unless they stand in a protected phrase.
         protected: names and phrases that stay as they are, written as they are there, whole words ("Prince", "Her Majesty").
 
     Raises:
@@ -75,7 +86,7 @@ class Swap:
     """
 
     attribute: str = "gender"
-    names: bool = False
+    names: bool | tuple[tuple[str, str], ...] = False
     keep_full_names: bool = False
     protected: tuple[str, ...] = ()
 
@@ -88,12 +99,14 @@ class Swap:
             )
         if self.names and self.attribute != "gender":
             raise FairbenchError(
-                f"First names have counterparts by gender; found names with {self.attribute}. Swap {self.attribute} without names."
+                f"First names have counterparts by gender alone; found names and {self.attribute}. Swap {self.attribute} without."
             )
         if isinstance(self.protected, str) or not all(phrase.strip() for phrase in self.protected):
             raise FairbenchError(
                 f"What is protected are names and phrases; found {self.protected!r}. Wanted a sequence of texts with a word each."
             )
+        if not isinstance(self.names, bool):
+            object.__setattr__(self, "names", tuple((one, other) for one, other in self.names))
         object.__setattr__(self, "protected", tuple(self.protected))  # any sequence may be given
 
     def swap(self, text: str) -> Reversed:
@@ -129,7 +142,7 @@ class Swap:
         Without titles, which are some only before a name (Sir), and words that are not looked for (host). A word may stand in
         several: (him, her), (his, her).
         """
-        rows = [*self.lexicon.rows, *(names().rows if self.names else ())]
+        rows = [*self.lexicon.rows, *(_names(self.names).rows if self.names else ())]
         kept = set(self.protected)
         return tuple(row for row in rows if all(map(_one_word, row)) and kept.isdisjoint(row))
 
@@ -156,20 +169,21 @@ class Swap:
             found = [place for place in found if not any(place.start < end and start < place.end for start, end in spans)]
         if self.attribute == "race":
             return [place for place in found if speaks_of_people(text, place)]
-        if self.attribute == "gender":
-            found = [place for place in found if gendered.is_title(text, place)]
         return self._without_other_names(text, found) if self.names else found
 
     def _without_other_names(self, text: str, found: list[Occurrence]) -> list[Occurrence]:
         """Without words that stand for no first name here, and without the names of persons that are left alone."""
-        listed = names()
+        listed = _names(self.names)
         found = [place for place in found if place.word.lexicon is not listed or is_first_name(text, place)]
         if not self.keep_full_names:
             return found
-        full = {place.word.written for place in found if place.word.lexicon is listed and surname(text, place.end)}
-        return [place for place in found if place.word.written not in full]
+        # The partner stays too: it would become that person's name.
+        full = {place.word.row for place in found if place.word.lexicon is listed and surname(text, place.end)}
+        return [place for place in found if place.word.lexicon is not listed or place.word.row not in full]
 
     def _turned(self, text: str, places: list[Occurrence], by: int) -> Reversed:
+        if not places:
+            return Reversed(text, ())
         made: list[Change] = []
         for place in places:
             if new := _counterpart(text, place, by):
@@ -184,9 +198,15 @@ def _one_word(word: str) -> bool:
 def _counterpart(text: str, place: Occurrence, by: int) -> str:
     """The word so many groups on, as it is written inside a sentence."""
     word = place.word
+    if word.written in ("her", "his") and word.lexicon.notion == "gender":
+        word = word._replace(row=gendered.row_in(text, place))
+    return _so_many_on(word, by)
+
+
+@functools.cache
+def _so_many_on(word: Word, by: int) -> str:
     groups = word.lexicon.groups
-    row = gendered.row_in(text, place) if word.lexicon.notion == "gender" else word.row
-    return word.lexicon.word(groups[(groups.index(word.group) + by) % len(groups)], row)
+    return word.lexicon.word(groups[(groups.index(word.group) + by) % len(groups)], word.row)
 
 
 @functools.cache
@@ -195,8 +215,14 @@ def _lexicon(attribute: str) -> Lexicon:
 
 
 @functools.cache
-def _finder(attribute: str, with_names: bool) -> Finder:
-    lexicons = [_lexicon(attribute), *([names()] if with_names else [])]
+def _names(pairs: bool | tuple[tuple[str, str], ...]) -> Lexicon:
+    """The published pairs of names, or those that are given."""
+    return names() if isinstance(pairs, bool) else Lexicon("name", ("male", "female"), pairs)
+
+
+@functools.cache
+def _finder(attribute: str, with_names: bool | tuple[tuple[str, str], ...]) -> Finder:
+    lexicons = [_lexicon(attribute), *([_names(with_names)] if with_names else [])]
     if attribute == "gender":
         return Finder(lexicons, gendered.KEPT, compounds=False)
     kept = (FOLDER / "kept.txt").read_text(encoding="utf-8").splitlines()

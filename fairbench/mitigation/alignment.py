@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Span = tuple[int, int]
+_NOWHERE = 1 << 40
+"""Beyond the end of any text."""
 
 
 class _Pieces(NamedTuple):
@@ -126,7 +128,7 @@ def _tail(pieces: _Pieces, lead: int) -> int:
 
 def _pair_unchanged(places: NDArray[np.int32], x: _Pieces, y: _Pieces, in_x: NDArray[np.int64], in_y: NDArray[np.int64]) -> None:
     before = np.searchsorted(in_x[:, 1], x.starts, side="right")  # changes that end before each token
-    next_change = np.append(in_x[:, 0], np.iinfo(np.int64).max)
+    next_change = np.append(in_x[:, 0], _NOWHERE)
     shift = np.append(0, in_y[:, 1] - in_x[:, 1])
     wanted = _keys(x.starts + shift[before], x.ends + shift[before])
     there = _keys(y.starts, y.ends)
@@ -143,26 +145,20 @@ def _pair_unchanged(places: NDArray[np.int32], x: _Pieces, y: _Pieces, in_x: NDA
 def _pair_first_pieces(
     places: NDArray[np.int32], x: _Pieces, y: _Pieces, in_x: NDArray[np.int64], in_y: NDArray[np.int64]
 ) -> None:
-    done_x = done_y = 0  # where the change before ends
-    for (start_x, end_x), (start_y, end_y) in zip(in_x.tolist(), in_y.tolist(), strict=True):
-        a, b = _first(x, start_x), _first(y, start_y)
-        if a < len(x.ids) and b < len(y.ids) and x.starts[a] < end_x and y.starts[b] < end_y:
-            gap = int(min(x.starts[a] - start_x, y.starts[b] - start_y))  # -1 with the space before the word, else 0
-            a, b = _beginning(x, a, start_x + gap), _beginning(y, b, start_y + gap)
-            if a >= 0 and b >= 0 and start_x + gap >= done_x and start_y + gap >= done_y:
-                places[x.first + a] = y.first + b
-        done_x, done_y = end_x, end_y
+    first_x, first_y = _first_pieces(x, in_x), _first_pieces(y, in_y)
+    starts_x, starts_y = np.append(x.starts, _NOWHERE), np.append(y.starts, _NOWHERE)
+    gap = np.minimum(starts_x[first_x] - in_x[:, 0], starts_y[first_y] - in_y[:, 0])  # -1 with the space before the word, else 0
+    a, b = np.searchsorted(x.starts, in_x[:, 0] + gap), np.searchsorted(y.starts, in_y[:, 0] + gap)
+    paired = (starts_x[first_x] < in_x[:, 1]) & (starts_y[first_y] < in_y[:, 1])
+    paired &= (a <= first_x) & (starts_x[a] == in_x[:, 0] + gap) & (b <= first_y) & (starts_y[b] == in_y[:, 0] + gap)
+    # a token that reaches back into the word changed before is that one's
+    paired[1:] &= (starts_x[a] >= np.roll(in_x[:, 1], 1))[1:] & (starts_y[b] >= np.roll(in_y[:, 1], 1))[1:]
+    places[x.first + a[paired]] = y.first + b[paired]
 
 
-def _first(pieces: _Pieces, start: int) -> int:
-    """The first piece with a character from `start` on; a text's first word begins with its first piece, though it be empty."""
-    return int(np.searchsorted(pieces.ends, start, side="right")) if start else 0
-
-
-def _beginning(pieces: _Pieces, last: int, start: int) -> int:
-    """The piece that begins at `start`, at or before the place `last`; -1 where none does."""
-    place = int(np.searchsorted(pieces.starts, start))
-    return place if place <= last and pieces.starts[place] == start else -1
+def _first_pieces(pieces: _Pieces, words: NDArray[np.int64]) -> NDArray[np.intp]:
+    """The first piece of each word; a text's first word begins with its first piece, though that be empty."""
+    return np.where(words[:, 0] == 0, 0, np.searchsorted(pieces.ends, words[:, 0], side="right"))
 
 
 def _keys(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -35,14 +36,20 @@ def write_card(folder: Path, about: Mapping[str, Any]) -> None:
     (folder / FILE).write_text(f"---\n{data.to_yaml()}\n---\n\n{text}\n", encoding="utf-8")
 
 
+def shown_name(name: str | None) -> str | None:
+    """How a model or corpus is called where others read it: a file, folder or pattern of this machine by its last part alone."""
+    if name is None or not (Path(name).expanduser().exists() or glob.has_magic(name)):
+        return name
+    return Path(name).expanduser().resolve().name
+
+
 def _on_hub(name: str, revision: str | None) -> bool:
-    """Whether a name is one of the Hub's: only those have a revision. A path of somebody's machine is nobody else's business."""
+    """Whether a name is one of the Hub's: only those have a revision."""
     return revision is not None and name.count("/") == 1
 
 
 def _lines(about: Mapping[str, Any]) -> Iterator[str]:
-    base = about["base"]
-    name = base["name"] if _on_hub(base["name"], base["revision"]) or ":" in base["name"] else Path(base["name"]).name
+    base, name = about["base"], about["base"]["name"]
     yield f"# {name}, mitigated by {about['method']}"
     yield f"\nMade with fairbench {about['versions'].get('fairbench', '')} from `{name}` ({base['architecture']})."
     for warning in about.get("warnings", ()):

@@ -53,12 +53,17 @@ class Kind:
 
 @dataclass(frozen=True)
 class Terms:
-    """The terms of a batch's loss before they are weighed; null where the recipe has no such term. Nats (the cosine: 0 to 2)."""
+    """The terms of a batch's loss before they are weighed; null where the recipe has no such term. Nats (the cosine: 0 to 2).
+
+    `kd` and `cosine` are means over `positions`, `lm` and `focal` over `targets`, and 0 where there is none.
+    """
 
     kd: torch.Tensor | None = None
     lm: torch.Tensor | None = None
     cosine: torch.Tensor | None = None
     focal: torch.Tensor | None = None
+    positions: int = 0
+    targets: int = 0
 
     def total(self, recipe: Recipe) -> torch.Tensor:
         """The weighted sum."""
@@ -73,7 +78,11 @@ class Terms:
 
     def floats(self) -> dict[str, float]:
         """The terms that there are, by name."""
-        return {name: float(value) for name, value in vars(self).items() if value is not None}
+        return {name: float(value) for name, value in vars(self).items() if isinstance(value, torch.Tensor)}
+
+    def counts(self) -> dict[str, int]:
+        """What each term is a mean over."""
+        return {"kd": self.positions, "cosine": self.positions, "lm": self.targets, "focal": self.targets}
 
 
 def terms(student: Any, teacher: Teacher | None, batch: Batch, recipe: Recipe, kind: Kind) -> Terms:
@@ -96,16 +105,18 @@ def terms(student: Any, teacher: Teacher | None, batch: Batch, recipe: Recipe, k
     out = student(input_ids=ids, attention_mask=mask, output_hidden_states=hidden)
     logits = out.logits.float()
     labels = batch["labels"] if kind.mask is not None else ids.masked_fill(mask == 0, IGNORED)
-    lm = language_model_loss(logits, labels, shift=kind.causal) if recipe.lm_weight > 0 else None
-    if teacher is None:
-        return Terms(lm=lm)
-    target, states = teacher.says(batch, hidden)
     real = mask.bool()
+    positions, targets = int(real.sum()), int((labels[:, kind.causal :] != IGNORED).sum())
+    # a batch of short texts in which no word was masked has no target: its sum over none is 0, with a gradient of 0
+    lm = language_model_loss(logits, labels, kind.causal, n=max(targets, 1)) if recipe.lm_weight > 0 else None
+    if teacher is None:
+        return Terms(lm=lm, positions=positions, targets=targets)
+    target, states = teacher.says(batch, hidden)
     said = logits[real]
     kd = distillation_loss(said, target, recipe.temperature) if recipe.kd_weight > 0 else None
     cosine = cosine_loss(out.hidden_states[-1][real], states) if states is not None else None
     focal = _focal(logits, target, labels, real, recipe, kind) if recipe.focal is not None else None
-    return Terms(kd, lm, cosine, focal)
+    return Terms(kd, lm, cosine, focal, positions, targets)
 
 
 def _focal(
@@ -118,6 +129,8 @@ def _focal(
     if kind.causal:
         logits, old, labels = logits[:, :-1], old[:, :-1], labels[:, 1:]
     known = labels != IGNORED
+    if not bool(known.any()):
+        return logits.sum() * 0
     focal = recipe.focal
     return focal_distillation_loss(
         logits[known], old[known], labels[known],
@@ -130,14 +143,14 @@ class Lesson:
     """What is learnt from whom.
 
     Attributes:
-        student: makes the network that learns; called under the recipe's seed.
+        student: the network that learns.
         teacher: frozen, on the device; null for none.
         rows, held_out: prepared rows (datasets).
         kind: causal or masked.
         recipe: how.
     """
 
-    student: Callable[[], Any]
+    student: Any
     teacher: Teacher | None
     rows: Any
     held_out: Any
@@ -158,14 +171,12 @@ def fit(lesson: Lesson, folder: Path, device: str, progress: Callable[[str, int,
         The student after the last step, and how the training went.
 
     Raises:
-        FairbenchError: the training diverged, the disk is full, or the device can't be trained on.
+        FairbenchError: the training diverged, or the device can't be trained on.
     """
     with quiet(), own_randomness(lesson.recipe.seed):
-        network = lesson.student()
-        trainer = Distiller(network, lesson, folder, device, progress)
+        trainer = Distiller(lesson.student, lesson, folder, device, progress)
         last = following.last_checkpoint(folder)
-        with following.disk_faults(folder):
-            trainer.train(resume_from_checkpoint=str(last) if last else None)
+        trainer.train(resume_from_checkpoint=str(last) if last else None)
         course = trainer.course()
     student = trainer.accelerator.unwrap_model(trainer.model).eval()
     del trainer
@@ -293,7 +304,7 @@ def total_steps(recipe: Recipe, rows: int, processes: int = 1) -> int:
 
 @torch.no_grad()
 def measure(network: Any, teacher: Teacher | None, rows: Any, recipe: Recipe, kind: Kind) -> dict[str, float]:
-    """Mean terms of a network on rows, weighed by their positions, in evaluation mode; masks by the recipe's seed.
+    """Mean terms of a network on rows, over all their positions or targets, in evaluation mode; masks by the recipe's seed.
 
     Args:
         network: student or teacher.
@@ -306,18 +317,17 @@ def measure(network: Any, teacher: Teacher | None, rows: Any, recipe: Recipe, ki
 
     always = dataclasses.replace(recipe, lm_weight=1.0)
     sums: dict[str, float] = {}
-    count = 0
+    over: dict[str, int] = {}
     device = next(network.parameters()).device
     with own_randomness(recipe.seed):
         for start in range(0, len(rows), recipe.batch_size):
             batch = collate([rows[i] for i in range(start, min(start + recipe.batch_size, len(rows)))], kind.pad)
             batch = {name: tensor.to(device) for name, tensor in batch.items()}
-            n = int(batch["attention_mask"].sum())
-            for name, value in terms(network, teacher, batch, always, kind).floats().items():
-                if value == value:  # a batch in which nothing was masked has no cross-entropy
-                    sums[name] = sums.get(name, 0.0) + n * value
-            count += n
-    return {name: value / count for name, value in sums.items()}
+            found = terms(network, teacher, batch, always, kind)
+            for name, value in found.floats().items():
+                count = found.counts()[name]
+                sums[name], over[name] = sums.get(name, 0.0) + count * value, over.get(name, 0) + count
+    return {name: value / over[name] for name, value in sums.items() if over[name]}
 
 
 def read_course(folder: Path) -> Mapping[str, Any]:

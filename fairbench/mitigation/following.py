@@ -82,7 +82,8 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self.start = self.logged = time.perf_counter()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Moves the bar."""
+        """Moves the bar; a checkpoint is logged too."""
+        control.should_log |= control.should_save  # so that no checkpoint stands between two entries, and tokens are all counted
         if state.is_world_process_zero:
             self.progress(self.said, state.global_step, state.max_steps)
 
@@ -109,10 +110,15 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             return 0.0
 
 
+class DiskFullError(FairbenchError):
+    """A file could not be written for want of space; the same command goes on once there is some."""
+
+
 @contextlib.contextmanager
 def disk_faults(folder: Path) -> Iterator[None]:
     """Says in one paragraph that a file could not be written for want of space, and what is kept.
 
+    `folder` is that of the unfinished model, whose checkpoints lie in `training` in it.
     Whoever writes raises something else (OSError, RuntimeError of torch, SafetensorError), so the words of the system tell.
     """
     try:
@@ -122,9 +128,9 @@ def disk_faults(folder: Path) -> Iterator[None]:
         full = getattr(error, "errno", None) in FULL or any(word in said for word in FULL_WORDS)
         if isinstance(error, FairbenchError) or not full:
             raise
-        last = last_checkpoint(folder)
+        last = last_checkpoint(folder / "training")
         kept = f"The checkpoint after step {last.name.split('-')[-1]} is whole" if last else "There is no whole checkpoint yet"
-        raise FairbenchError(
+        raise DiskFullError(
             f"A file could not be written to {folder}: {str(error).strip().splitlines()[0]}. {kept}. Make space and run the same "
             "command again: it goes on from there."
         ) from error

@@ -9,15 +9,15 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairbench.errors import FairbenchError, did_you_mean
 from fairbench.files import digest, lock_of, require_writable, write_json
-from fairbench.mitigation import Estimate, Job, MethodFile, Progress
-from fairbench.mitigation.card import write_card
+from fairbench.mitigation import Estimate, Job, MethodFile, Progress, Texts
+from fairbench.mitigation.card import shown_name, write_card
 from fairbench.mitigation.processes import Processes
 from fairbench.models.loading import inspect_model
 from fairbench.models.model import ModelOptions
@@ -82,27 +82,29 @@ def mitigate(model: str, wanted: MitigateOptions, progress: Progress = lambda wh
     Raises:
         FairbenchError: the request is wrong, or the method can't do it.
     """
+    from fairbench.mitigation.following import disk_faults
+
     found, job = _job(model, wanted, progress)
     processes = Processes()
     target, key = wanted.output_path, _key(job, wanted)
-    if (done := _finished(target, key)) is not None:
+    if (done := _finished(target, job.room, key, processes)) is not None:
         return done
-    if processes.main:
-        _begin(target, job.room, key)
-    processes.wait()
-    with lock_of(target) if processes.main else contextlib.nullcontext():
+    with disk_faults(job.room), lock_of(target) if processes.main else contextlib.nullcontext():
+        processes.wait()  # until whoever was making the same is done with it
+        if (done := _finished(target, job.room, key, processes)) is not None:
+            return done
         fresh = job.room / "model"
         if processes.main:
+            _begin(target, job.room, key)
             shutil.rmtree(fresh, ignore_errors=True)
             fresh.mkdir(parents=True)
         processes.wait()
-        said = found.make(job, fresh)
-        about = _about(job, wanted, key, said)
-        if processes.main:
-            write_card(fresh, about)
-            write_json(fresh / ABOUT, about)
-            fresh.replace(target) if not target.exists() else _fill(fresh, target)
-            shutil.rmtree(job.room, ignore_errors=True)
+        with _given_up(job.room, processes):
+            said = found.make(job, fresh)
+            about = _about(job, wanted, key, said)
+            if processes.main:
+                _finish(fresh, target, about)
+                _clear(job.room)
         processes.wait()
     return Product(target, about, fresh=True)
 
@@ -116,11 +118,9 @@ def estimate(model: str, wanted: MitigateOptions, progress: Progress = lambda wh
     import dataclasses
     import tempfile
 
-    found, job = _job(model, wanted, progress, require_place=False)
-    if job.texts is not None:
-        next(iter(job.texts.documents()), None)
     with tempfile.TemporaryDirectory() as scratch:
-        told = found.estimate(dataclasses.replace(job, room=Path(scratch)))
+        found, job = _job(model, wanted, progress, Path(scratch))
+        told = found.estimate(job)
     options = {f"option {name}": value for name, value in job.options.items()}
     return dataclasses.replace(told, what={"method": wanted.method, "model": job.card.name, **told.what, **options})
 
@@ -143,7 +143,8 @@ def read_options(method: str, found: MethodFile, given: Mapping[str, Any]) -> di
     }
 
 
-def _job(model: str, wanted: MitigateOptions, progress: Progress, require_place: bool = True) -> tuple[MethodFile, Job]:
+def _job(model: str, wanted: MitigateOptions, progress: Progress, scratch: Path | None = None) -> tuple[MethodFile, Job]:
+    """The method and its job. What the model itself writes is kept beside the new model, for other methods to learn from too."""
     registry = Registry()
     found = registry.method(wanted.method)
     options = read_options(wanted.method, found, wanted.options)
@@ -155,12 +156,12 @@ def _job(model: str, wanted: MitigateOptions, progress: Progress, require_place:
         )
     given = frozenset(name for name, value in wanted.options.items() if value is not None)
     options = found.resolve(card, options, given)
-    room = wanted.output_path.with_name(f"{wanted.output_path.name}.partial")
-    if require_place:
+    place = wanted.output_path.resolve()  # "." has no name of its own
+    room = scratch or place.with_name(f"{place.name or 'model'}.partial")
+    if scratch is None:
         require_writable(wanted.output_path.parent)
-    return found, Job(
-        card=card, options=options, texts=_texts(wanted, found, card, registry, room, progress), room=room, progress=progress
-    )
+    texts = _texts(wanted, found, card, registry, scratch or wanted.output_path.parent, progress)
+    return found, Job(card=card, options=options, texts=texts, room=room, progress=progress)
 
 
 def _texts(wanted: MitigateOptions, found: MethodFile, card: Any, registry: Registry, room: Path, progress: Progress) -> Any:
@@ -188,8 +189,8 @@ def _key(job: Job, wanted: MitigateOptions) -> str:
     return digest([MADE_VERSION, wanted.method, method.VERSION, job.card.identity, student, dict(job.options), texts])[:32]
 
 
-def _finished(target: Path, key: str) -> Product | None:
-    """The model that lies at the place already, if it is the one that was asked for.
+def _finished(target: Path, room: Path, key: str, processes: Processes) -> Product | None:
+    """The model that lies at the place already, if it is the one that was asked for. What a kill left beside it is removed.
 
     Raises:
         FairbenchError: something else lies there.
@@ -201,6 +202,8 @@ def _finished(target: Path, key: str) -> Product | None:
     except (OSError, ValueError):
         about = {}
     if about.get("key") == key:
+        if processes.main and _job_in(room) == key:
+            _clear(room)
         return Product(target, about, fresh=False)
     what = f"a model made by {about['method']} of {about['base']['name']}" if "method" in about else "something else"
     raise FairbenchError(
@@ -215,17 +218,52 @@ def _begin(target: Path, room: Path, key: str) -> None:
     Raises:
         FairbenchError: another job's lies there.
     """
-    note = room / JOB
-    if note.is_file():
-        known = json.loads(note.read_text(encoding="utf-8")).get("key")
-        if known != key:
+    known = _job_in(room)
+    if known not in (None, key):
+        raise FairbenchError(
+            f"{room} holds an unfinished model of another command (other options, texts or model). Repeat that command to "
+            f"finish it, remove the folder to give it up, or choose another place than {target}."
+        )
+    if known is None:
+        if room.exists() and not (room.is_dir() and all(path.name.startswith(f".{JOB}") for path in room.iterdir())):
             raise FairbenchError(
-                f"{room} holds an unfinished model of another command (other options, texts or model). Repeat that command to "
-                f"finish it, remove the folder to give it up, or choose another place than {target}."
+                f"{room} is where this command would keep its unfinished model, but something else lies there. Nothing was "
+                f"changed: move it away, or choose another place than {target}."
             )
-        return
-    room.mkdir(parents=True, exist_ok=True)
-    write_json(note, {"key": key})
+        room.mkdir(parents=True, exist_ok=True)
+        write_json(room / JOB, {"key": key})
+
+
+def _job_in(room: Path) -> str | None:
+    """The key of the job whose unfinished model a folder holds; null where it holds none."""
+    try:
+        return str(json.loads((room / JOB).read_text(encoding="utf-8"))["key"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+@contextlib.contextmanager
+def _given_up(room: Path, processes: Processes) -> Iterator[None]:
+    """Leaves no unfinished model behind a request that can't be served: another one has to be made, under another key.
+
+    A full disk is no such fault: the same command goes on with what is there.
+    """
+    from fairbench.mitigation.following import DiskFullError
+
+    try:
+        yield
+    except FairbenchError as error:
+        if processes.main and not isinstance(error, DiskFullError):
+            _clear(room)
+        raise
+
+
+def _clear(room: Path) -> None:
+    """Removes the folder of an unfinished model, its note last, so that what a kill leaves of it is still known as ours."""
+    for path in room.iterdir():
+        if path.name != JOB:
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+    shutil.rmtree(room, ignore_errors=True)
 
 
 def _about(job: Job, wanted: MitigateOptions, key: str, said: Mapping[str, Any]) -> dict[str, Any]:
@@ -233,19 +271,30 @@ def _about(job: Job, wanted: MitigateOptions, key: str, said: Mapping[str, Any])
         "key": key,
         "method": wanted.method,
         "base": {
-            "name": job.card.name,
+            "name": shown_name(job.card.name),
             "revision": job.card.revision,
             "architecture": job.card.architecture,
             **job.card.identity,
         },
-        "options": dict(job.options),
-        "corpus": None if job.texts is None else {"name": job.texts.name, **job.texts.provenance},
+        "options": {name: shown_name(value) if name == "student" else value for name, value in job.options.items()},
+        "corpus": None if job.texts is None else _corpus(job.texts),
         **said,
         "versions": versions(),
     }
 
 
-def _fill(fresh: Path, target: Path) -> None:
-    """Puts the model into a place that is an empty folder."""
-    target.rmdir()
+def _corpus(texts: Texts) -> dict[str, Any]:
+    """Where texts come from, without the folders of this machine."""
+    named = {name: value for name, value in texts.provenance.items() if name != "corpus"}
+    return {"name": shown_name(texts.name), **named}
+
+
+def _finish(fresh: Path, target: Path, about: Mapping[str, Any]) -> None:
+    """Writes what is known of a model, and puts its folder into its place, which is free or an empty folder."""
+    write_card(fresh, about)
+    write_json(fresh / ABOUT, about)
+    for path in fresh.iterdir():
+        path.chmod(0o644)  # safetensors makes its file private
+    if target.exists():
+        target.rmdir()
     fresh.replace(target)

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import datetime
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fairbench.models.model import Model
+
+
+PATIENCE = datetime.timedelta(days=7)
+"""How long the others wait for the first, which may prepare many texts; by default they give up after minutes."""
 
 
 class Processes:
@@ -13,7 +23,7 @@ class Processes:
         """Joins the others, if there are any."""
         from accelerate import PartialState
 
-        self.state = PartialState()
+        self.state = PartialState(timeout=PATIENCE)
 
     @property
     def main(self) -> bool:
@@ -24,6 +34,12 @@ class Processes:
     def count(self) -> int:
         """How many there are."""
         return int(self.state.num_processes)
+
+    def own(self, model: Model) -> Model:
+        """A model on this process's own device, where there are several processes."""
+        if self.count == 1:
+            return model
+        return dataclasses.replace(model, network=model.network.to(self.state.device), device=self.state.device)
 
     def wait(self) -> None:
         """Until all have come here."""

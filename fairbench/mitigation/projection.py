@@ -1,4 +1,4 @@
-"""What the methods that change a model without training it share: sentences of a corpus, their vectors, and the model's folder."""
+"""What the methods that change a model without training it share: sentences of a corpus, their vectors, the new folder."""
 
 from __future__ import annotations
 
@@ -93,8 +93,8 @@ def vectors(
         progress(start + len(part), len(texts))
     if not found:
         raise FairbenchError(
-            f"None of {len(texts)} sentences has a vector under {model.card.name}; the first one: {answers[0]['left_out']}. Give a "
-            "corpus of sentences that the model can read."
+            f"None of {len(texts)} sentences has a vector under {model.card.name}; the first one: {answers[0]['left_out']}. Give "
+            "a corpus of sentences that the model can read."
         )
     return np.stack(found), kept
 
@@ -124,7 +124,8 @@ def refuse_few(count: int, least: int, what: str) -> None:
     """
     if count < least:
         raise FairbenchError(
-            f"Found {count or 'no'} {what}, and fewer than {least} say too little of a direction. Give a corpus with more of them."
+            f"Found {count or 'no'} {what}, and fewer than {least} say too little of a direction. Give a corpus with more of "
+            "them."
         )
 
 

@@ -20,6 +20,9 @@ MERGES = ("none", "mean", "max", "expmean", "swap")
 AUGMENT = ("none", "both", "swap")
 """Texts as they are; each text with a gendered word also reversed (two-sided); such a text only reversed (one-sided)."""
 
+NAMES = ("corpus", "published", "none")
+"""First names: pairs matched by their frequency in the texts themselves; those of Hall Maudslay et al. 2019; left alone."""
+
 MAX_LENGTH = 256
 """Tokens of a row, where the model takes so many and the user says nothing."""
 
@@ -42,7 +45,7 @@ class Recipe:
         student: a model to be taught, by name; null for one made of the teacher's own layers.
         layers: layers of the teacher that such a student keeps.
         attribute: whose roles are reversed ("gender").
-        names: first names are exchanged too.
+        names: where the pairs of first names come from, which are exchanged too (NAMES).
         merge: how the teacher's probabilities are merged with those in the role-reversed context; "none": they are not.
         vocabulary_map: gendered words are mapped back to their counterparts before the merge (spec 23.8).
         normalize: log-probabilities are merged, not raw logits.
@@ -54,7 +57,8 @@ class Recipe:
         focal: focal distillation from the model as it was, in the place of the KL term; null for none.
         dropout: of the student's layers, by the names that its configuration has for them; empty for its own.
         mask_share: share of the words that are masked (masked models).
-        epochs: passes over the rows, at most; steps, if not 0, ends before.
+        epochs: passes over the rows.
+        steps: optimizer steps, in the place of epochs; 0: the epochs count.
         learning_rate: the highest: it rises linearly over the warmup and falls linearly to 0.
         batch_size: rows a step and process.
         accumulation: batches a step.
@@ -67,7 +71,7 @@ class Recipe:
     student: str | None = None
     layers: tuple[int, ...] = ()
     attribute: str = "gender"
-    names: bool = True
+    names: str = "corpus"
     merge: str = "none"
     vocabulary_map: bool = True
     normalize: bool = True
@@ -113,8 +117,8 @@ def training_options(**defaults: Any) -> dict[str, Option]:
     """The options of every method that trains, with other defaults where a method has them."""
     usual = Recipe()
     found = {
-        "epochs": (parsers.whole(1, 10_000), "passes over the texts, at most"),
-        "steps": (parsers.whole(0, 10**9), "optimizer steps after which training ends; 0: all epochs"),
+        "epochs": (parsers.whole(1, 10_000), "passes over the texts"),
+        "steps": (parsers.whole(0, 10**9), "optimizer steps, in the place of epochs; 0: the epochs count"),
         "learning_rate": (parsers.real(0, 1, above=True), "the highest; it rises over the warmup and falls linearly to 0"),
         "batch_size": (parsers.whole(1, 65_536), "rows a step and process"),
         "accumulation": (parsers.whole(1, 65_536), "batches a step"),
@@ -139,7 +143,11 @@ def reversal_options() -> dict[str, Option]:
 
     return {
         "attribute": Option(parsers.word(*ATTRIBUTES), "gender", f"whose roles: {', '.join(ATTRIBUTES)}"),
-        "names": Option(parsers.yes_no, None, "first names are exchanged too: by default for gender"),
+        "names": Option(
+            parsers.word(*NAMES),
+            None,
+            "first names are exchanged too, by pairs matched in the texts (corpus, the default for gender) or published ones",
+        ),
     }
 
 
@@ -167,6 +175,9 @@ def with_student(card: ModelCard, options: Mapping[str, Any], given: frozenset[s
         return dict(options)
     if "layers" in given:
         raise FairbenchError("layers and student were both given, but a given student has its own layers. Leave one out.")
+    from fairbench.mitigation.student import inspect_student
+
+    inspect_student(options["student"], card)
     return {**options, "layers": None}
 
 
@@ -181,12 +192,27 @@ def layers_of(card: ModelCard, options: Mapping[str, Any]) -> tuple[int, ...]:
     return chosen_layers(options["layers"], card.layers, card.name)
 
 
+def refuse_no_term(options: Mapping[str, Any]) -> None:
+    """Refuses weights under which nothing is learnt, or nothing of what a merge makes.
+
+    Raises:
+        FairbenchError: they are such.
+    """
+    if options.get("merge", "none") != "none" and not options["kd_weight"]:
+        raise FairbenchError(
+            f"kd_weight=0 and merge={options['merge']}: the merged probabilities would be learnt by no term. Give kd_weight, or "
+            "merge=none."
+        )
+    if not any(options[name] for name in ("kd_weight", "lm_weight", "cosine_weight")):
+        raise FairbenchError("kd_weight, lm_weight and cosine_weight are all 0: nothing would be learnt. Give one of them.")
+
+
 def with_names(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options with names exchanged where they have counterparts at all: by gender."""
-    names = options["names"]
-    if names and options["attribute"] != "gender":
-        raise FairbenchError(f"names=true: first names have counterparts by gender, not by {options['attribute']}. Leave it out.")
-    return {**options, "names": options["attribute"] == "gender" if names is None else names}
+    names, attribute = options["names"], options["attribute"]
+    if names not in (None, "none") and attribute != "gender":
+        raise FairbenchError(f"names={names}: first names have counterparts by gender, not by {attribute}. Leave it out.")
+    return {**options, "names": names or ("corpus" if attribute == "gender" else "none")}
 
 
 def refuse_reversal(options: Mapping[str, Any], given: frozenset[str]) -> dict[str, Any]:
@@ -247,6 +273,6 @@ def _layers(name: str, value: Any) -> str:
     if text in ("all", "half") or text.isdecimal():
         return text
     parts = text.split("+")
-    if len(parts) > 1 and all(part.isdecimal() for part in parts) and len(set(parts)) == len(parts):
+    if len(parts) > 1 and all(part.isdecimal() for part in parts) and len({int(part) for part in parts}) == len(parts):
         return text
     raise FairbenchError(f"{name}={value}: wanted all, half, a number of layers, or their places joined by + (0+2+4).")

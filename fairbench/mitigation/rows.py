@@ -8,7 +8,7 @@ a long document still faces its own.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairbench.counterfactual.swapping import Reversed
+from fairbench.counterfactual.swapping import Reversed, Swap
 from fairbench.errors import FairbenchError
 from fairbench.files import digest, write_json
 from fairbench.mitigation import Progress, Texts
@@ -93,11 +93,15 @@ class Coded:
 
 @dataclass
 class Part:
-    """A stretch of a text's tokens and of its counterpart's, with their places in the whole of either."""
+    """A stretch of a text's tokens and of its counterpart's, with their places in the whole of either.
+
+    `faced`: both end at the same place of the text, so that what follows either is the same.
+    """
 
     own: slice
     other: slice | None = None
     last: bool = False
+    faced: bool = True
 
 
 @dataclass
@@ -107,7 +111,7 @@ class Preparer:
     card: ModelCard
     tokenizer: Any
     recipe: Recipe
-    variants: Callable[[str], Sequence[Reversed]]
+    swap: Swap
     counted: Counted = field(default_factory=Counted)
     seen: Seen = field(default_factory=Seen)
 
@@ -121,7 +125,7 @@ class Preparer:
     def rows(self, documents: Iterable[str]) -> Iterator[dict[str, Any]]:
         """The rows of documents in their order, those of a document's variants right after its own."""
         for block in _blocks(documents, BLOCK):
-            turned = [self.variants(text) if self.recipe.reverses else () for text in block]
+            turned = [self.swap.variants(text) if self.recipe.reverses else () for text in block]
             own = self.code(block)
             others = iter(self.code([made.text for variants in turned for made in variants]))
             for text, variants, coded in zip(block, turned, own, strict=True):
@@ -175,7 +179,13 @@ class Preparer:
         inner = np.where((inner >= start) & (inner < stop), inner - start + len(head), -1)
         last = len(row["other_ids"]) - len(closing)
         whole = np.concatenate([np.arange(len(head)), inner, last + np.arange(len(closing))]).astype(np.int32)
-        row["places"] = (next_places(whole, len(row["other_ids"])) if self.card.kind == "causal" else whole).tolist()
+        if self.card.kind == "causal":
+            if not part.faced:
+                whole[len(whole) - len(closing) :] = -1
+            whole = next_places(whole, len(row["other_ids"]))
+            if not part.faced:
+                whole[-1] = -1  # what is predicted there is not what the counterpart's end predicts
+        row["places"] = whole.tolist()
         return row
 
     def code(self, texts: list[str]) -> list[Coded]:
@@ -220,17 +230,34 @@ def prepare(texts: Texts, preparer: Preparer, folder: Path, progress: Progress) 
     import datasets
 
     recipe = preparer.recipe
-    made_of = [ROWS_VERSION, texts.identity, preparer.card.identity, recipe.attribute, recipe.names, recipe.merge != "none"]
+    made_of = [
+        ROWS_VERSION,
+        texts.identity,
+        preparer.card.identity,
+        recipe.attribute,
+        preparer.swap.names,
+        recipe.merge != "none",
+    ]
     key = digest([*made_of, recipe.augment, recipe.matched, recipe.max_length, recipe.restrict])[:24]
     path, note = folder / f"rows-{key}.arrow", folder / f"rows-{key}.json"
     if not note.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         _write(path, preparer.rows(_followed(texts, progress)))
         if not preparer.counted.rows:
-            raise FairbenchError(f"--corpus {texts.name}: there is no text in it to learn from. Give another corpus.")
+            raise FairbenchError(_nothing(texts.name, preparer))
         write_json(note, {"counted": preparer.counted.as_dict(), "seen": preparer.seen.as_dict()})
     known = json.loads(note.read_text(encoding="utf-8"))
     return Prepared(datasets.Dataset.from_file(str(path)), Counted(**known["counted"]), Seen.from_dict(known["seen"]))
+
+
+def _nothing(name: str, preparer: Preparer) -> str:
+    """Why there is no row."""
+    if not preparer.counted.unmatched:
+        return f"--corpus {name}: none of its documents to learn from has a token. Give another corpus."
+    return (
+        f"--corpus {name}: none of its {preparer.counted.unmatched} documents to learn from holds a word of the "
+        f"{preparer.recipe.attribute} lexicon, and only such are learnt from. Give another corpus, or option matched=false."
+    )
 
 
 def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -256,29 +283,33 @@ def _followed(texts: Texts, progress: Progress) -> Iterator[str]:
 
 
 def _parts(count: int, places: NDArray[np.int32] | None, others: int, room: int) -> Iterator[Part]:
-    """Stretches of at most `room` tokens, each beginning at a token that has a counterpart if there is one at all.
+    """Stretches of at most `room` tokens, cut where the text and its counterpart can both be cut: before counterparts.
 
-    The counterpart of a stretch begins at its first token's and is cut at `room` too.
+    Where there is no such place in the second half of a stretch, it is cut all the same, and its counterpart at `room` too.
     """
     start, before = 0, 0
     while start < count:
-        end = min(start + room, count)
+        longest = min(start + room, count)
         if places is None:
-            yield Part(slice(start, end), last=end == count)
-            start = end
+            yield Part(slice(start, longest), last=longest == count)
+            start = longest
             continue
-        while end < count and end > start + room // 2 and places[end] < 0:
-            end -= 1
-        stop = others if end == count else int(places[end]) if places[end] >= 0 else before + (end - start)
-        yield Part(slice(start, end), slice(before, min(max(stop, before), before + room)), last=end == count)
-        start, before = end, max(stop, before)
+        least = min(start + room // 2, longest - 1)
+        stops = {end: others if end == count else int(places[end]) for end in range(longest, least, -1)}
+        end = next((end for end, stop in stops.items() if before < stop <= before + room), None)
+        faced = end is not None
+        if end is None:
+            end = longest
+        after = others if end == count else next((int(place) for place in places[end:] if place >= 0), others)
+        yield Part(slice(start, end), slice(before, min(after, before + room)), last=end == count, faced=faced)
+        start, before = end, after
 
 
 def _restrict(row: dict[str, Any], offsets: Sequence[tuple[int, int]], changes: Any, head: int) -> None:
     """Leaves unmerged what stands before the first gendered word of a row: its prefix holds none."""
     first = offsets[0][0] if offsets else 0
     limit = min((end for (_, end), _ in changes if end > first), default=None)
-    after = next((i for i, (_, end) in enumerate(offsets) if limit is not None and end >= limit), len(offsets))
+    after = next((i for i, (_, end) in enumerate(offsets) if limit is not None and end >= limit), len(row["places"]))
     row["places"] = [-1 if i < head + after else place for i, place in enumerate(row["places"])]
 
 

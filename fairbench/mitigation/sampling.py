@@ -99,28 +99,26 @@ class Sampling:
     @property
     def complete(self) -> bool:
         """Whether all of them are there."""
-        return not self._lacking()
+        return not any(map(self._lacks, range(self._parts)))
 
-    def write(self) -> None:
-        """Samples what is not there yet. Another process that wants the same waits and finds it done.
+    def read(self) -> Iterator[tuple[str, int, str]]:
+        """The documents in order, empty ones as well: text, tokens, and why it ends ("end", or "length": cut at the most).
+
+        Each part that is not there yet is made when it is reached, so that a reader of a few waits for no more than these.
+        Another process that wants the same part waits and finds it done.
 
         Raises:
             FairbenchError: the network's logits are not finite, or it has no embedding for its start token.
         """
-        if self.complete:
-            return
-        with lock_of(self.folder):
-            if not (lacking := self._lacking()):
-                return
-            model = _ready(self.card)
-            for number in lacking:
-                self.progress("sampling documents", number * PART + self._rows(number), self.documents)
-                self._extend(model, number)
-        self.progress("sampling documents", self.documents, self.documents)
-
-    def read(self) -> Iterator[tuple[str, int, str]]:
-        """The documents in order, empty ones as well: text, tokens, and why it ends ("end", or "length": cut at the most)."""
+        model = None
         for number in range(self._parts):
+            if self._lacks(number):
+                with lock_of(self.folder):
+                    if self._lacks(number):
+                        model = model or _ready(self.card)
+                        self.progress("sampling documents", number * PART + self._rows(number), self.documents)
+                        self._extend(model, number)
+                        self.progress("sampling documents", number * PART + self._wanted(number), self.documents)
             table = self._read(number).slice(0, self._wanted(number))
             yield from zip(*(table.column(name).to_pylist() for name in ("text", "tokens", "finish")), strict=True)
 
@@ -134,8 +132,8 @@ class Sampling:
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:06d}.parquet"
 
-    def _lacking(self) -> list[int]:
-        return [number for number in range(self._parts) if self._rows(number) < self._wanted(number)]
+    def _lacks(self, number: int) -> bool:
+        return self._rows(number) < self._wanted(number)
 
     def _rows(self, number: int) -> int:
         """How many documents of a part are there: the last part may have been made for a smaller number."""

@@ -95,6 +95,18 @@ def given(name: str, teacher: ModelCard) -> tuple[ModelCard, Model]:
     Raises:
         FairbenchError: it is of another kind than the teacher, or its vocabulary differs from the teacher's.
     """
+    card = inspect_student(name, teacher)
+    model = load(card)
+    model.network.requires_grad_(True)
+    return card, model
+
+
+def inspect_student(name: str, teacher: ModelCard) -> ModelCard:
+    """The card of a student that the user names, in single precision.
+
+    Raises:
+        FairbenchError: it is of another kind than the teacher, or its vocabulary differs from the teacher's.
+    """
     import dataclasses
 
     card = inspect_model(name, dataclasses.replace(teacher.options, revision=None, dtype="float32"))
@@ -104,9 +116,7 @@ def given(name: str, teacher: ModelCard) -> tuple[ModelCard, Model]:
             "same kind."
         )
     refuse_other_vocabulary(card, teacher)
-    model = load(card)
-    model.network.requires_grad_(True)
-    return card, model
+    return card
 
 
 def refuse_other_vocabulary(student: ModelCard, teacher: ModelCard) -> None:

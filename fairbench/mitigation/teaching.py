@@ -16,6 +16,7 @@ from fairbench.models.loading import load, load_tokenizer, quiet
 from fairbench.models.model import Model
 
 if TYPE_CHECKING:
+    from fairbench.counterfactual.swapping import Swap
     from fairbench.mitigation.distill import Kind, Lesson
     from fairbench.mitigation.rows import Prepared
     from fairbench.mitigation.vocabulary import VocabularyMap
@@ -23,8 +24,11 @@ if TYPE_CHECKING:
 LEAST_MASS = 0.01
 """Where a gendered word follows, a teacher must give those of the map together this much on average."""
 
-MOST_HELD_OUT = 500
-"""Documents on which losses are measured, at most."""
+LEAST_HELD_OUT, MOST_HELD_OUT = 5, 500
+"""Documents on which losses are measured: where fewer are to be expected none is held out, and at most so many are."""
+
+NAMED_TEXTS = 50_000
+"""Texts by which names are matched, at most."""
 
 TRIED_ROWS = 256
 """Rows on which the mass of the gendered words is measured, at most."""
@@ -41,6 +45,7 @@ class Classroom:
         vocabulary: what the gendered words are mapped to; null for no map.
         mass: probability that the teacher gives the mapped words where one of them follows; null without a map.
         warnings: sentences for the card and the screen.
+        swap: how texts are reversed.
     """
 
     teacher: Model
@@ -49,6 +54,7 @@ class Classroom:
     vocabulary: VocabularyMap | None
     mass: float | None
     warnings: tuple[str, ...]
+    swap: Swap
 
 
 def teach(job: Job, recipe: Recipe, folder: Path) -> dict[str, Any]:
@@ -71,7 +77,7 @@ def teach(job: Job, recipe: Recipe, folder: Path) -> dict[str, Any]:
     if processes.main:
         said = _said(room, course)
         said["measured"] = _measured(room, student, job)
-        with following.disk_faults(job.room / "training"), quiet():
+        with quiet():
             student.config.use_cache = True
             student.save_pretrained(folder)
             room.teacher.tokenizer.save_pretrained(folder)
@@ -93,24 +99,29 @@ def _classroom(job: Job, recipe: Recipe, processes: Processes) -> Classroom:
     from fairbench.mitigation import rows
     from fairbench.mitigation.distill import Lesson
     from fairbench.mitigation.targets import Teacher
-    from fairbench.mitigation.texts import split
+    from fairbench.training.fitting import own_randomness
 
     assert job.texts is not None
     with quiet():
         tokenizer = load_tokenizer(Path(job.card.folder), job.card.name, job.card.options)
     kind = _kind(job, tokenizer)
-    learnt, apart = split(job.texts, recipe.held_out, MOST_HELD_OUT)
-    reverse = _reversal(recipe)
+    model = processes.own(load(job.card))
+    with own_randomness(recipe.seed):
+        student = _student(model, recipe)  # now: a refusal should not come after hours of preparing texts
+    learnt, apart = _divided(job.texts, recipe)
+    swap = _swap(recipe, job.texts)
     with processes.main_first():
-        prepared = rows.prepare(learnt, rows.Preparer(job.card, tokenizer, recipe, reverse), job.room / "rows", job.progress)
-        plain = replace(recipe, augment="none")
-        held_out = _held_out(apart, rows.Preparer(job.card, tokenizer, plain, reverse), job)
-    model = load(job.card)
-    warnings = _warnings(recipe, prepared)
-    vocabulary, mass = _map(recipe, model, prepared, kind)
+        prepared = rows.prepare(learnt, rows.Preparer(job.card, tokenizer, recipe, swap), job.room / "rows", job.progress)
+        plain = replace(recipe, augment="none", matched=False)
+        held_out = None
+        if apart is not None:
+            measured_on = rows.Preparer(job.card, tokenizer, plain, swap)
+            held_out = rows.prepare(apart, measured_on, job.room / "held-out", job.progress).table
+    warnings = _warnings(recipe, prepared, apart)
+    vocabulary, mass = _map(recipe, swap, model, prepared, kind)
     teacher = Teacher(model.network, recipe, vocabulary) if recipe.teaches else None
-    lesson = Lesson(lambda: _student(model, recipe), teacher, prepared.table, held_out, kind, recipe)
-    return Classroom(model, lesson, prepared, vocabulary, mass, warnings)
+    lesson = Lesson(student, teacher, prepared.table, held_out, kind, recipe)
+    return Classroom(model, lesson, prepared, vocabulary, mass, warnings, swap)
 
 
 def _kind(job: Job, tokenizer: Any) -> Kind:
@@ -124,19 +135,26 @@ def _kind(job: Job, tokenizer: Any) -> Kind:
     return Kind(causal, int(pad), None if causal else int(tokenizer.mask_token_id))
 
 
-def _reversal(recipe: Recipe) -> Any:
+def _swap(recipe: Recipe, texts: Texts) -> Swap:
+    """How texts are reversed; pairs of names may come from the texts themselves."""
+    from itertools import islice
+
+    from fairbench.counterfactual.names import matched
     from fairbench.counterfactual.swapping import Swap
 
-    return Swap(recipe.attribute, names=recipe.names).variants
+    names: Any = {"none": False, "published": True}.get(recipe.names)
+    if names is None:
+        names = matched(islice(texts.documents(), NAMED_TEXTS)) if recipe.reverses else False
+    return Swap(recipe.attribute, names=names)
 
 
-def _held_out(apart: Texts, preparer: Any, job: Job) -> Any:
-    """Rows of the held-out texts; null where there is none."""
-    from fairbench.mitigation import rows
+def _divided(texts: Texts, recipe: Recipe) -> tuple[Texts, Texts | None]:
+    """The texts to learn from, and those to measure losses on; null where the share of so few documents is less than one."""
+    from fairbench.mitigation.texts import split
 
-    if next(iter(apart.documents()), None) is None:
-        return None
-    return rows.prepare(apart, preparer, job.room / "held-out", job.progress).table
+    if not recipe.held_out or (texts.count is not None and texts.count * recipe.held_out < LEAST_HELD_OUT):
+        return texts, None
+    return split(texts, recipe.held_out, MOST_HELD_OUT)
 
 
 def _student(teacher: Model, recipe: Recipe) -> Any:
@@ -166,19 +184,18 @@ def _rebuilt(network: Any) -> Any:
     return found
 
 
-def _map(recipe: Recipe, model: Model, prepared: Prepared, kind: Kind) -> tuple[VocabularyMap | None, float | None]:
+def _map(recipe: Recipe, swap: Swap, model: Model, prepared: Prepared, kind: Kind) -> tuple[VocabularyMap | None, float | None]:
     """What the gendered words are mapped to, and how much of the teacher's probability they hold where one of them follows.
 
     Raises:
         FairbenchError: the tokenizer has no pair of gendered words as single tokens, or they hold no mass: a silent zero
             (spec 23.11).
     """
-    from fairbench.counterfactual.swapping import Swap
     from fairbench.mitigation.vocabulary import vocabulary_map
 
     if recipe.merge == "none" or not recipe.vocabulary_map:
         return None, None
-    pairs = [(one, other) for one, other in Swap(recipe.attribute, names=recipe.names).pairs()]
+    pairs = [(one, other) for one, other in swap.pairs()]
     found = vocabulary_map(model.tokenizer, pairs, prepared.seen)
     if not found.blocks:
         raise FairbenchError(
@@ -187,10 +204,12 @@ def _map(recipe: Recipe, model: Model, prepared: Prepared, kind: Kind) -> tuple[
             "option vocabulary_map=false, and know that positions before a gendered word then keep their bias."
         )
     mass = _mass(model, found, prepared, kind)
-    if mass is not None and mass < LEAST_MASS:
+    # a model with random weights gives every token as much; words that it knows hold more than that where one follows
+    wanted = max(LEAST_MASS, min(0.5, 2 * len(found.ids) / model.card.vocabulary))
+    if mass is not None and mass < wanted:
         raise FairbenchError(
             f"Where a gendered word follows in the texts, {model.card.name} gives the {len(found.blocks)} mapped pairs together "
-            f"{mass:.2g} of its probability; wanted at least {LEAST_MASS}. Either the model is not trained on such text, or its "
+            f"{mass:.2g} of its probability; wanted at least {wanted:.2g}. Either the model is not trained on such text, or its "
             "tokenizer writes these words otherwise than its vocabulary does. Give other texts, or vocabulary_map=false."
         )
     return found, mass
@@ -232,9 +251,14 @@ def _holding(table: Any, ids: set[int]) -> Iterator[Mapping[str, Any]]:
                 return
 
 
-def _warnings(recipe: Recipe, prepared: Prepared) -> tuple[str, ...]:
+def _warnings(recipe: Recipe, prepared: Prepared, apart: Texts | None) -> tuple[str, ...]:
     """What a reader of the card must know."""
     said = []
+    if recipe.held_out and apart is None:
+        said.append(
+            f"The corpus is too small to keep {recipe.held_out:g} of its documents apart, so no loss was measured on texts that "
+            "were not learnt from."
+        )
     if recipe.reverses and not prepared.counted.reversed:
         mapped = recipe.merge != "none" and recipe.vocabulary_map and not recipe.restrict
         said.append(
@@ -249,7 +273,7 @@ def _warnings(recipe: Recipe, prepared: Prepared) -> tuple[str, ...]:
     if recipe.merge != "none" and recipe.lm_weight > 0:
         said.append(
             f"The cross-entropy on the texts as they are (weight {recipe.lm_weight:g}) teaches their bias again, whatever the "
-            "modified teacher says (spec 23.8)."
+            "modified teacher says."
         )
     if recipe.merge != "none" and not recipe.vocabulary_map:
         said.append(
@@ -266,6 +290,8 @@ def _said(room: Classroom, course: Any) -> dict[str, Any]:
         "training": {name: value for name, value in course.as_dict().items() if name != "history"},
         "warnings": list(room.warnings),
     }
+    if not isinstance(room.swap.names, bool):
+        said["names"] = [list(pair) for pair in room.swap.names]
     if room.vocabulary is not None:
         said["vocabulary_map"] = {
             "blocks": len(room.vocabulary.blocks),

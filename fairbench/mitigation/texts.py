@@ -128,7 +128,7 @@ class _Reader:
 def open_texts(name: str, card: ModelCard, options: TextOptions, room: Path, registry: Registry, progress: Progress) -> Texts:
     """Finds the texts that a mitigation is to learn from, and reads what is here once, to count it.
 
-    Of a stream only the beginning is looked at; what the model is to write is written when the documents are first asked for.
+    Of a stream only the beginning is looked at; what the model is to write is written when it is first read, part by part.
 
     Args:
         name: a file, a folder or a pattern of files, a task with running text, or a data set of the Hub (`corpora.open_corpus`);
@@ -199,7 +199,6 @@ def _sampled(name: str, card: ModelCard, options: TextOptions, room: Path, progr
     tally: dict[str, int] = {}
 
     def source() -> Iterator[str]:
-        sampling.write()
         found = {"sampled": 0, "tokens": 0, "cut_at_the_most_tokens": 0}
         for text, tokens, finish in sampling.read():
             found["sampled"] += 1
@@ -208,7 +207,7 @@ def _sampled(name: str, card: ModelCard, options: TextOptions, room: Path, progr
             yield text
         tally.update(found)
 
-    reader = _Reader(name, source, options, sampling.documents, tally)
+    reader = _Reader(name, source, options, None, tally)
     said = {"kind": SAMPLED, **sampling.identity, "documents": sampling.documents}
     provenance = {"corpus": name, **said, "model_name": card.name, "prompt": "the start token alone", "warnings": []}
     return _texts(reader, said, provenance, reader.count(progress) if sampling.complete else None)

@@ -1,4 +1,4 @@
-"""What a training would take, told from a trial: two steps on the longest of the first texts, which are then thrown away."""
+"""What a training would take, told from a trial: two steps on the first texts, which are then thrown away."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from fairbench.mitigation import Estimate, Job, Texts
 from fairbench.mitigation.recipe import Recipe
 
 if TYPE_CHECKING:
+    from fairbench.mitigation.rows import Counted
     from fairbench.mitigation.teaching import Classroom
 
 TRIED_TEXTS = 400
@@ -23,12 +24,11 @@ def try_out(room: Classroom, job: Job, recipe: Recipe, some: Texts) -> Estimate:
     """
     from fairbench.mitigation.distill import total_steps
 
-    student = room.lesson.student()
+    student = room.lesson.student
     seconds, tokens = _two_steps(room, student, recipe)
     counted = room.prepared.counted
-    rows_a_text = counted.rows / max(1, some.count or TRIED_TEXTS)
     texts = job.texts.count if job.texts is not None else None
-    rows = None if texts is None else round(texts * (1 - recipe.held_out) * rows_a_text)
+    rows = None if texts is None else _rows(counted, texts, some.count or TRIED_TEXTS, recipe)
     steps = recipe.steps or (None if rows is None else total_steps(recipe, rows))
     parameters = {
         "teacher_parameters": sum(p.numel() for p in room.teacher.network.parameters()),
@@ -49,8 +49,18 @@ def try_out(room: Classroom, job: Job, recipe: Recipe, some: Texts) -> Estimate:
     return Estimate(what=what, bytes=memory, seconds=whole)
 
 
+def _rows(counted: Counted, texts: int, tried: int, recipe: Recipe) -> int:
+    """Rows of a whole corpus: those that were counted where all of it was tried, else as many a text that is learnt from."""
+    from fairbench.mitigation.teaching import MOST_HELD_OUT
+
+    if texts <= tried:
+        return counted.rows
+    apart = min(recipe.held_out, MOST_HELD_OUT / texts)
+    return max(1, round(texts * (1 - apart) * counted.rows / (counted.documents + counted.unmatched)))
+
+
 def _two_steps(room: Classroom, student: Any, recipe: Recipe) -> tuple[float, int]:
-    """Seconds and tokens of a step on rows of usual length, after one to warm up."""
+    """Seconds and tokens of a step on rows as they come, after one to warm up."""
     import torch
 
     from fairbench.mitigation.distill import terms

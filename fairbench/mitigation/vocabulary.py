@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from fairbench.errors import FairbenchError
+from fairbench.mitigation.entries import Entries
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 Block = tuple[tuple[int, ...], tuple[int, ...]]
 """The ids of a written form, (male, female)."""
-MARKS = ("Ġ", "▁", "##")
-"""How byte-level BPE and SentencePiece mark a piece that begins a word after a space, and WordPiece one that goes on with it."""
 
 
 class _Columns(NamedTuple):
@@ -37,6 +36,7 @@ class _Columns(NamedTuple):
         filled: where they are filled up, (s, w).
         partner: for each side the place of the other, (s,).
         real: places of the m ids in the flattened sides, (m,).
+        least_width: how many tokens a model must have.
     """
 
     targets: torch.Tensor
@@ -45,6 +45,7 @@ class _Columns(NamedTuple):
     filled: torch.Tensor
     partner: torch.Tensor
     real: torch.Tensor
+    least_width: int
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,11 @@ class VocabularyMap:
     def _columns(self, log_p: torch.Tensor) -> _Columns:
         found = self._kept.get(log_p.device)
         if found is None:
-            found = self._kept[log_p.device] = _Columns(*(part.to(log_p.device) for part in _columns(self.blocks)))
-        if (most := max(self.ids, default=0)) >= log_p.shape[-1]:
+            found = self._kept[log_p.device] = _columns(self.blocks, log_p.device)
+        if found.least_width > log_p.shape[-1]:
             raise FairbenchError(
-                f"The vocabulary map names token {most}, but the model gives probabilities for {log_p.shape[-1]} tokens only. "
-                "Make the map from the model's own tokenizer."
+                f"The vocabulary map names token {found.least_width - 1}, but the model gives probabilities for "
+                f"{log_p.shape[-1]} tokens only. Make the map from the model's own tokenizer."
             )
         return found
 
@@ -166,14 +167,14 @@ def vocabulary_map(
     Raises:
         FairbenchError: a slow tokenizer; a vocabulary that doesn't mark where words begin; a word on both sides.
     """
-    vocabulary = _Vocabulary(tokenizer)
+    entries = Entries(tokenizer)
     edges: dict[tuple[int, int], tuple[str, str]] = {}
     left_out = {}
     for pair in dict.fromkeys(pairs):
         mapped, reasons = False, []
-        for forms in vocabulary.forms(pair, unmarked=seen is not None):
-            tokens = vocabulary.tokens(forms)
-            reason = _why_not(forms, tokens, vocabulary.begins(forms), seen, least_whole)
+        for forms in entries.forms(pair, unmarked=seen is not None):
+            tokens = entries.tokens(forms)
+            reason = _why_not(forms, tokens, entries.begins(forms), seen, least_whole)
             if reason is None:
                 mapped = True
                 edges.setdefault((cast(int, tokens[0]), cast(int, tokens[1])), forms)
@@ -231,20 +232,23 @@ def gendered_mass(log_p: torch.Tensor, vocabulary_map: VocabularyMap) -> torch.T
     return log_p.index_select(1, vocabulary_map._columns(log_p).targets).exp().sum(-1)
 
 
-def _columns(blocks: Sequence[Block]) -> _Columns:
+def _columns(blocks: Sequence[Block], device: torch.device) -> _Columns:
     single = [(male[0], female[0]) for male, female in blocks if len(male) == len(female) == 1]
     sides = [side for male, female in blocks if len(male) + len(female) > 2 for side in (male, female)]
     width = max(map(len, sides), default=0)
-    padded = torch.tensor([[*side, *[-1] * (width - len(side))] for side in sides], dtype=torch.long).reshape(-1, width)
+    rows = [[*side, *[-1] * (width - len(side))] for side in sides]
+    padded = torch.tensor(rows, dtype=torch.long, device=device).reshape(len(sides), width)
     real = (padded.flatten() >= 0).nonzero().flatten()
-    single_ids = torch.tensor(single, dtype=torch.long).reshape(-1, 2)
+    single_ids = torch.tensor(single, dtype=torch.long, device=device).reshape(-1, 2)
+    targets = torch.cat([padded.flatten()[real], single_ids.flatten()])
     return _Columns(
-        targets=torch.cat([padded.flatten()[real], single_ids.flatten()]),
+        targets=targets,
         source=single_ids.flip(1).flatten(),
         sides=padded.clamp(min=0),
         filled=padded < 0,
-        partner=torch.arange(len(sides)) ^ 1,
+        partner=torch.arange(len(sides), device=device) ^ 1,
         real=real,
+        least_width=max(targets.tolist(), default=-1) + 1,
     )
 
 
@@ -254,73 +258,23 @@ def _sides(log_p: torch.Tensor, columns: _Columns) -> torch.Tensor:
     return found.masked_fill(columns.filled, -torch.inf)
 
 
-class _Vocabulary:
-    """A vocabulary in which words are looked up by how it writes them."""
-
-    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
-        if not tokenizer.is_fast:
-            raise FairbenchError(f"{type(tokenizer).__name__} is a slow tokenizer, which can't be mapped. Use a fast one.")
-        special = set(tokenizer.all_special_ids)
-        self._ids = {entry: token for entry, token in tokenizer.get_vocab().items() if token not in special}
-        counts = {mark: sum(entry.startswith(mark) for entry in self._ids) for mark in MARKS}
-        self._mark = max(MARKS, key=lambda mark: counts[mark])
-        if not counts[self._mark]:
-            raise FairbenchError(
-                f"{type(tokenizer).__name__} marks beginnings of words in none of the ways that are known ({', '.join(MARKS)}), "
-                "so words can't be found in its vocabulary. Use a model with another tokenizer, or mitigate without the map."
-            )
-        self._normalizer = tokenizer.backend_tokenizer.normalizer  # type: ignore[attr-defined]
-
-    def forms(self, pair: tuple[str, str], unmarked: bool) -> list[tuple[str, str]]:
-        """The written forms of a pair that differ in this vocabulary: as it is, with a capital, in capitals.
-
-        They stand with the space before them, and with `unmarked` without it too; WordPiece never keeps the space.
-        """
-        male, female = pair
-        cased = [(male, female), (male[:1].upper() + male[1:], female[:1].upper() + female[1:]), (male.upper(), female.upper())]
-        spaces = [""] if self._mark == "##" else [" ", ""][: 1 + unmarked]
-        forms = [(space + m, space + f) for space in spaces for m, f in cased]
-        return list({(self._entry(m), self._entry(f)): (m, f) for m, f in reversed(forms)}.values())[::-1]
-
-    def tokens(self, forms: tuple[str, str]) -> tuple[int | None, int | None]:
-        """The ids of two forms, null where one is no single token."""
-        return self._ids.get(self._entry(forms[0])), self._ids.get(self._entry(forms[1]))
-
-    def begins(self, forms: tuple[str, str]) -> bool:
-        """Whether the tokens of these forms only stand where a word begins."""
-        return self._mark == "##" or forms[0].startswith(" ")
-
-    def _entry(self, form: str) -> str:
-        """How the vocabulary writes a form."""
-        word = form.lstrip()
-        spaced = word != form
-        if self._normalizer is not None:
-            word = self._normalizer.normalize_str(word).strip("▁ ")
-        if self._mark == "Ġ":
-            from tokenizers.pre_tokenizers import ByteLevel
-
-            written = ByteLevel(add_prefix_space=False, use_regex=False).pre_tokenize_str(" " * spaced + word)
-            return "".join(piece for piece, _ in written)
-        return "▁" * spaced + word
-
-
 def _why_not(
     forms: tuple[str, str], tokens: tuple[int | None, int | None], begins: bool, seen: Seen | None, least_whole: float
 ) -> str | None:
     """Why a form is not mapped: a reason, an empty one where there is nothing to tell, or null where it is mapped."""
-    known = {form: token for form, token in zip(forms, tokens, strict=True) if token is not None}
+    known = [(form, token) for form, token in zip(forms, tokens, strict=True) if token is not None]
     if len(known) < 2:
         # what begins no word is mostly a part of one: worth a line only if it was seen as a word
-        told = known and (begins or (seen is not None and any(seen.share_whole(token) > 0 for token in known.values())))
-        return f'"{next(form for form in forms if form not in known)}" is no single token' if told else ""
+        told = known and (begins or (seen is not None and seen.share_whole(known[0][1]) > 0))
+        return f'"{forms[tokens.index(None)]}" is no single token' if told else ""
     if seen is None:
         return None
-    never = [form for form, token in known.items() if not seen.occurrences(token)]
+    never = [form for form, token in known if not seen.occurrences(token)]
     if never and not begins:
         return f'"{never[0]}" was never seen' if len(never) == 1 else ""
     impure = [
         f'"{form}" is a whole word in {seen.share_whole(token):.1%} of its {seen.occurrences(token):,} occurrences'
-        for form, token in known.items()
+        for form, token in known
         if seen.share_whole(token) < least_whole
     ]
     return " and ".join(impure) or None

@@ -8,6 +8,9 @@ A projection h - V^T V h acts on the last layer's states wherever they are hande
 as the last of `hidden_states`, and before a pooler. Layers below it stay as they are. Self-debiasing acts on logits alone.
 """
 
+# mypy: disable-error-code="no-untyped-call, untyped-decorator"
+# (what transformers' classes inherit by has no types)
+
 from __future__ import annotations
 
 import inspect
@@ -67,15 +70,16 @@ class MitigatedConfig(PreTrainedConfig):
 
 
 class Mitigated(PreTrainedModel):
-    """What all these classes share. `inner` holds the native model, its weights under the names that a headed class gives them."""
+    """What all these classes share. `inner` holds the native model, its weights under the names that they have below a head."""
 
     config_class = MitigatedConfig
     base_model_prefix = "inner"
+    directions: torch.Tensor
     auto: ClassVar[Any] = AutoModel
     kinds: ClassVar[tuple[str, ...]] = (PROJECTION,)
     _supports_sdpa = _supports_flash_attn = _supports_flex_attn = _supports_attention_backend = True
     # A projection of two bytes a number would let through what it is to remove.
-    _keep_in_fp32_modules_strict: ClassVar[Any] = {"directions"}
+    _keep_in_fp32_modules_strict = {"directions"}  # noqa: RUF012 (an instance has its own)
 
     def __init__(self, config: MitigatedConfig) -> None:
         super().__init__(config)
@@ -117,12 +121,12 @@ class Mitigated(PreTrainedModel):
         """The matrix that makes logits of states; null where that is not all that makes them."""
         return None if self.config.intervention["kind"] == SELF_DEBIAS else self.native.get_output_embeddings()
 
-    def save_pretrained(self, save_directory: Any, **kwargs: Any) -> None:
+    def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> None:
         """Saves weights and configuration, and beside them the code that applies the intervention."""
         self.config.auto_map = {
             name: reference for name, reference in AUTO_MAP.items() if name in ("AutoConfig", *self._loaders())
         }
-        super().save_pretrained(save_directory, **kwargs)
+        super().save_pretrained(save_directory, *args, **kwargs)
         if Path(__file__) != Path(save_directory) / FILE:
             shutil.copyfile(__file__, Path(save_directory) / FILE)
 
@@ -168,7 +172,7 @@ class MitigatedModel(Mitigated):
 class MitigatedForSequenceClassification(Mitigated):
     """A classifier on projected states, to be fine-tuned."""
 
-    auto = AutoModelForSequenceClassification
+    auto: ClassVar[Any] = AutoModelForSequenceClassification
 
     def __init__(self, config: MitigatedConfig) -> None:
         for name in ("id2label", "label2id", "problem_type", "pad_token_id"):
@@ -180,8 +184,8 @@ class MitigatedForSequenceClassification(Mitigated):
 class MitigatedForMaskedLM(Mitigated):
     """A masked language model: on projected states, or self-debiased."""
 
-    auto = AutoModelForMaskedLM
-    kinds = (PROJECTION, SELF_DEBIAS)
+    auto: ClassVar[Any] = AutoModelForMaskedLM
+    kinds: ClassVar[tuple[str, ...]] = (PROJECTION, SELF_DEBIAS)
 
     @can_return_tuple
     def forward(
@@ -247,12 +251,12 @@ class MitigatedForCausalLM(MitigatedForMaskedLM, GenerationMixin):
     A self-debiased one writes without a cache: every token takes two passes over the whole text.
     """
 
-    auto = AutoModelForCausalLM
+    auto: ClassVar[Any] = AutoModelForCausalLM
 
     def generate(self, *args: Any, **kwargs: Any) -> Any:
         """Writes text as transformers does: of projected states by the native model's own way, with its cache."""
         if self.config.intervention["kind"] == SELF_DEBIAS:
-            return super().generate(*args, **{**kwargs, "use_cache": False})
+            return GenerationMixin.generate(self, *args, **{**kwargs, "use_cache": False})  # type: ignore[arg-type]
         self.native.generation_config = self.generation_config
         return self._reaching(self.native.generate, *args, **kwargs)
 
@@ -347,7 +351,7 @@ def register() -> None:
         kind.auto.register(MitigatedConfig, kind, exist_ok=True)
 
 
-def wrap(network: Any, kind: str, intervention: dict[str, Any], directions: torch.Tensor | None = None) -> Mitigated:
+def wrap(network: Any, kind: str, intervention: dict[str, Any], directions: torch.Tensor | None = None) -> Any:
     """A model of transformers with an intervention.
 
     Args:
@@ -362,7 +366,7 @@ def wrap(network: Any, kind: str, intervention: dict[str, Any], directions: torc
     if directions is not None:
         intervention = intervention | {"directions": directions.shape[0], "width": directions.shape[1]}
     config = MitigatedConfig(inner=network.config.to_dict(), intervention=intervention)
-    made = {"causal": MitigatedForCausalLM, "masked": MitigatedForMaskedLM, "encoder": MitigatedModel}[kind](config)
+    made: Any = {"causal": MitigatedForCausalLM, "masked": MitigatedForMaskedLM, "encoder": MitigatedModel}[kind](config)
     made.native.to(network.dtype).load_state_dict(network.state_dict())
     if directions is not None:
         made.directions.copy_(directions)

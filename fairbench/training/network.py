@@ -107,8 +107,17 @@ def _take_over_body(card: ModelCard, network: Any) -> set[str]:
     except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
         reason = str(error).strip().split("\n")[0]
         raise FairbenchError(f"{card.name} can't be loaded as {card.architecture}: {reason}") from error
-    lacking = set(found["missing_keys"])
-    state = {name: tensor for name, tensor in body.state_dict().items() if name not in lacking}
+    # A body with an intervention (fairbench.models.wrapped) has its native one inside, and its directions beside that.
+    lacking = tuple(found["missing_keys"])
+    state = {
+        name: tensor
+        for name, tensor in body.base_model.state_dict().items()
+        if not any(f".{key}".endswith(f".{name}") for key in lacking)
+    }
+    beside = dict(network.named_buffers(recurse=False))
+    for name, tensor in body.named_buffers(recurse=False):
+        if name in beside:
+            beside[name].copy_(tensor)
     missing = set(network.base_model.load_state_dict(state, strict=False).missing_keys)
     refuse_random_weights(card, sorted(name for name in missing if "pooler" not in name.split(".")), "AutoModel")
     return missing

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 
 import pytest
@@ -19,6 +18,9 @@ WORD = re.compile(r"\b(her|his)\b", re.IGNORECASE)
         "gave her advice", "gave her the book", "told her everything", "wished her happy birthday", "did her justice",
         "looked at her quietly", "sent her back", "to him or her", "to him/her now", "put her on", "HER!", "helped her find it",
         "asked her many questions", "called her rotten", "she hit her — hard", "if her", "what of her?”",
+        "left her satisfied.", "appointed her governor of", "bore her three children", "charged her 1000 dollars", "let her try",
+        "liked her less after", "from her every day", "a devotion to her sprang up", "gave her incorrect information",
+        "found her disagreeable.", "follow her north.", "one of her” and", "with her screaming at", "for her due to", "saw her injured in",
     ],
 )  # fmt: skip
 def test_an_object(text):
@@ -32,6 +34,9 @@ def test_an_object(text):
         "her mother", "Her own", "on her back", "in her later years", "his or her book", "his and her child", "her or his book",
         "made her dress", "saw her mother", "gave her mother a hug", "her early work", "her family", "called “her ‘friend’”",
         "because her back ached", "her two sons", "her very first", "In her past", "her <unk>", "her\nmother", "her _great_ plan",
+        "her then husband", "saw her extremely odd behavior", "called her performance a", "injured her back while", "her The Book",
+        "made her return", "built her home.", "among her more than 200", "never named her successor", "left her estranged husband",
+        "gave her agreement", "in her every move", "kept her once proud house", "found her very first letter",
     ],
 )  # fmt: skip
 def test_a_possessive(text):
@@ -49,21 +54,3 @@ def test_a_possessive(text):
 )  # fmt: skip
 def test_his(text, possessive):
     assert is_possessive(text, text.index("his") + 3) is possessive
-
-
-def test_most_of_the_places_in_passages_about_men(real):
-    """Put by "her", each "his" and "him" of a passage should be told again; those that end a phrase ("of his.") are "hers"."""
-    right = total = 0
-    for part in ("development", "validation", "test"):
-        with (real / "gap" / f"gap-{part}.tsv").open(encoding="utf-8", newline="") as file:
-            texts = [row["Text"] for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)]
-        for text in texts:
-            for met in re.finditer(r"\b(his|him)\b", text, re.IGNORECASE):
-                male = met.group().lower()
-                if male == "his" and not is_possessive(text, met.end()):
-                    continue
-                put = f"{text[: met.start()]}her{text[met.end() :]}"
-                right += is_object(put, met.start(), met.start() + 3) is (male == "him")
-                total += 1
-    assert total > 4_000
-    assert right / total >= 0.965

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import transformers
+from tokenizers import Tokenizer, models, normalizers, trainers
+
 from fairbench.counterfactual import roles
 from fairbench.mitigation.alignment import counterparts, next_places
-from tokenizers import Tokenizer, models, normalizers, trainers
 
 PLANTED = Path(roles.__file__).parents[1] / "planted" / "models"
 
@@ -122,20 +123,38 @@ def test_a_text_is_its_own_counterpart_token_by_token():
 ONE, TWO, KING, QU, EEN, DOT, MARK = range(1, 8)
 
 
-@pytest.mark.parametrize(
-    ("x", "y", "change", "wanted"),
-    [
-        pytest.param([(KING, 0, 4), (DOT, 4, 5)], [(QU, 0, 2), (EEN, 2, 5), (DOT, 5, 6)], ((0, 4), (0, 5)), [0, 2], id="longer"),
-        pytest.param([(QU, 0, 2), (EEN, 2, 5), (DOT, 5, 6)], [(KING, 0, 4), (DOT, 4, 5)], ((0, 5), (0, 4)), [0, -1, 1], id="shorter"),
-        pytest.param([(ONE, 0, 1), (KING, 1, 6)], [(ONE, 0, 1), (MARK, 1, 2), (QU, 2, 4), (EEN, 4, 7)], ((2, 6), (2, 7)), [0, 1], id="a space of its own"),
-        pytest.param([(ONE, 0, 1), (MARK, 1, 2), (QU, 2, 4), (EEN, 4, 7)], [(ONE, 0, 1), (KING, 1, 6)], ((2, 7), (2, 6)), [0, 1, -1, -1], id="and the other way"),
-        pytest.param([(MARK, 0, 0), (QU, 0, 2), (EEN, 2, 5)], [(KING, 0, 4)], ((0, 5), (0, 4)), [0, -1, -1], id="a mark before the text"),
-        pytest.param([(ONE, 0, 1), (KING, 1, 5)], [(TWO, 0, 1), (QU, 1, 6)], ((1, 5), (1, 6)), [-1, 1], id="other id"),
-        pytest.param([(ONE, 0, 3), (KING, 3, 7)], [(ONE, 0, 2), (TWO, 2, 3), (QU, 3, 8)], ((3, 7), (3, 8)), [-1, 2], id="same id, other characters"),
-        pytest.param([(ONE, 0, 6), (DOT, 6, 7)], [(TWO, 0, 2), (QU, 2, 7), (DOT, 7, 8)], ((2, 6), (2, 7)), [0, 2], id="merged over the boundary"),
-        pytest.param([(KING, 0, 4), (ONE, 4, 5), (TWO, 4, 5)], [(QU, 0, 5), (ONE, 5, 6), (TWO, 5, 6)], ((0, 4), (0, 5)), [0, 1, 2], id="bytes of a character"),
-    ],
-)  # fmt: skip
+LONE, SPLIT = [(ONE, 0, 1), (KING, 1, 6)], [(ONE, 0, 1), (MARK, 1, 2), (QU, 2, 4), (EEN, 4, 7)]
+"""A changed word that holds the space before it, and one whose space is a token of its own."""
+
+CASES = {
+    "longer": ([(KING, 0, 4), (DOT, 4, 5)], [(QU, 0, 2), (EEN, 2, 5), (DOT, 5, 6)], ((0, 4), (0, 5)), [0, 2]),
+    "shorter": ([(QU, 0, 2), (EEN, 2, 5), (DOT, 5, 6)], [(KING, 0, 4), (DOT, 4, 5)], ((0, 5), (0, 4)), [0, -1, 1]),
+    "a space of its own": (LONE, SPLIT, ((2, 6), (2, 7)), [0, 1]),
+    "and the other way": (SPLIT, LONE, ((2, 7), (2, 6)), [0, 1, -1, -1]),
+    "a mark before the text": ([(MARK, 0, 0), (QU, 0, 2), (EEN, 2, 5)], [(KING, 0, 4)], ((0, 5), (0, 4)), [0, -1, -1]),
+    "other id": ([(ONE, 0, 1), (KING, 1, 5)], [(TWO, 0, 1), (QU, 1, 6)], ((1, 5), (1, 6)), [-1, 1]),
+    "same id, other characters": (
+        [(ONE, 0, 3), (KING, 3, 7)],
+        [(ONE, 0, 2), (TWO, 2, 3), (QU, 3, 8)],
+        ((3, 7), (3, 8)),
+        [-1, 2],
+    ),
+    "merged over the boundary": (
+        [(ONE, 0, 6), (DOT, 6, 7)],
+        [(TWO, 0, 2), (QU, 2, 7), (DOT, 7, 8)],
+        ((2, 6), (2, 7)),
+        [0, 2],
+    ),
+    "bytes of a character": (
+        [(KING, 0, 4), (ONE, 4, 5), (TWO, 4, 5)],
+        [(QU, 0, 5), (ONE, 5, 6), (TWO, 5, 6)],
+        ((0, 4), (0, 5)),
+        [0, 1, 2],
+    ),
+}
+
+
+@pytest.mark.parametrize(("x", "y", "change", "wanted"), CASES.values(), ids=CASES)
 def test_by_hand(x, y, change, wanted):
     (ids_x, offsets_x), (ids_y, offsets_y) = (([t[0] for t in z], [t[1:] for t in z]) for z in (x, y))
     assert counterparts(ids_x, offsets_x, ids_y, offsets_y, [change]).tolist() == wanted

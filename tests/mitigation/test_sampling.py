@@ -48,9 +48,9 @@ def ask(card: ModelCard, room: Path, documents: int = 20, **options) -> Sampling
 
 
 def made(request: Sampling) -> list[tuple[str, int, str]]:
-    request.write()
+    found = list(request.read())
     assert request.complete
-    return list(request.read())
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -70,12 +70,12 @@ def test_neither_batches_nor_parts_change_a_document(planted, tmp_path, whole, b
 def test_an_interrupted_sampling_goes_on(planted, tmp_path, whole):
     def stop_at_16(what, done, total):
         assert (what, total) == ("sampling documents", 20)
-        if done == 16:
+        if done >= 16:
             raise KeyboardInterrupt
 
     request = ask(planted, tmp_path, progress=stop_at_16)
     with pytest.raises(KeyboardInterrupt):
-        request.write()
+        list(request.read())
     assert not request.complete
     before = {path: path.stat().st_mtime_ns for path in request.folder.iterdir()}
     assert len(before) == 2
@@ -91,9 +91,16 @@ def test_more_documents_begin_with_the_same_ones(planted, tmp_path, whole, monke
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def test_no_more_is_made_than_is_read(planted, tmp_path, whole):
+    request = ask(planted, tmp_path)
+    assert next(request.read()) == whole[0]
+    assert len(list(request.folder.iterdir())) == 1
+    assert list(request.read()) == list(request.read()) == whole
+
+
 def test_a_part_that_was_lost_is_made_again(planted, tmp_path, whole):
     request = ask(planted, tmp_path)
-    request.write()
+    made(request)
     next(request.folder.glob("*1.parquet")).unlink()
     assert made(request) == whole
 
@@ -134,6 +141,13 @@ def test_length_is_what_the_model_takes(planted):
     assert ask(dataclasses.replace(planted, max_length=None), Path(), tokens=None).most == 256
 
 
+def test_the_start_token_also_ends_a_document(stories):
+    model = sampling._ready(stories)
+    assert generating.end_tokens(model) == {model.tokenizer.bos_token_id, model.tokenizer.eos_token_id}
+    assert generating.end_tokens(load(stories)) == {model.tokenizer.eos_token_id}
+
+
+@pytest.mark.slow
 def test_a_document_ends_where_the_model_starts_the_next(stories, tmp_path, monkeypatch):
     """stories260K learnt from texts joined by their start token, and never writes its end token."""
     monkeypatch.setattr(sampling, "PART", 32)
@@ -149,9 +163,9 @@ def test_a_document_ends_where_the_model_starts_the_next(stories, tmp_path, monk
 
 @pytest.mark.slow
 def test_stories_are_the_same_in_every_batch(stories, tmp_path):
-    found = made(ask(stories, tmp_path / "a", 24, tokens=None))
-    assert made(ask(stories, tmp_path / "b", 24, tokens=None, batching=Batching(rows=5))) == found
-    assert made(ask(stories, tmp_path / "c", 24, tokens=None, batching=Batching(rows=1))) == found
+    found = made(ask(stories, tmp_path / "a", 12, tokens=100))
+    assert made(ask(stories, tmp_path / "b", 12, tokens=100, batching=Batching(rows=5))) == found
+    assert made(ask(stories, tmp_path / "c", 4, tokens=100, batching=Batching(rows=1))) == found[:4]
 
 
 @pytest.mark.parametrize(
@@ -173,7 +187,7 @@ def test_logits_that_are_not_finite_are_no_text(planted, tmp_path, monkeypatch):
     monkeypatch.setattr(generating, "generate", lambda model, wishes, *_: [generating.NOT_FINITE] * len(wishes))
     request = ask(planted, tmp_path)
     with pytest.raises(FairbenchError, match="not finite"):
-        request.write()
+        list(request.read())
     assert not request.folder.exists()
 
 
@@ -182,4 +196,4 @@ def test_a_part_that_can_not_be_read_is_named(planted, tmp_path):
     request.folder.mkdir()
     (request.folder / "000000.parquet").write_bytes(b"PAR1 but no more")
     with pytest.raises(FairbenchError, match=r"000000.parquet can't be read .* Remove it"):
-        request.write()
+        list(request.read())

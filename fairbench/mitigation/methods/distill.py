@@ -15,6 +15,7 @@ from fairbench.mitigation.recipe import (
     Recipe,
     layers_of,
     recipe_of,
+    refuse_no_term,
     student_options,
     training_options,
     weight,
@@ -40,6 +41,7 @@ OPTIONS: Mapping[str, Option] = {
 
 def resolve(card: ModelCard, options: Mapping[str, Any], given: frozenset[str]) -> dict[str, Any]:
     """Fills in what depends on the model."""
+    refuse_no_term(options)
     return with_length(card, with_student(card, options, given))
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,7 @@ def estimate(job: Job) -> Estimate:
     """One forward pass over the sentences, and the classifiers."""
     classes = len(Swap(job.options["attribute"]).lexicon.groups) + job.options["neutral"]
     what = {"forward passes, at most": job.options["texts"] * classes, "linear classifiers, at most": job.options["classifiers"]}
-    return Estimate(what)
+    return Estimate(what=what)
 
 
 def make(job: Job, folder: Path) -> dict[str, Any]:
@@ -107,7 +107,10 @@ def make(job: Job, folder: Path) -> dict[str, Any]:
         refuse_few(int((labels == number).sum()), LEAST, f"sentences of class {name} that {job.card.name} can read whole")
     learn, check, test = split(labels, options["seed"])
     removal = nullspace(
-        (made[learn], labels[learn]), (made[check], labels[check]), options, lambda n: job.progress("classifiers", n, options["classifiers"])
+        (made[learn], labels[learn]),
+        (made[check], labels[check]),
+        options,
+        lambda n: job.progress("classifiers", n, options["classifiers"]),
     )
     write(model, folder, {"kind": "projection", "method": "inlp", "attribute": options["attribute"]}, removal.basis)
     rest = made - (made @ removal.basis.T) @ removal.basis
@@ -152,7 +155,8 @@ def labelled(job: Job) -> dict[str, list[str]]:
 def _class_of(sentence: str, swap: Swap) -> tuple[str | None, int]:
     """A sentence's class, null for one with words of several groups, and where its first such word ends."""
     owners = _owners(swap)
-    spans = [old for old, _ in swap.swap(sentence).alignment]
+    # Every variant: a word may have a counterpart in some of the other groups only.
+    spans = sorted({old for made in swap.variants(sentence) for old, _ in made.alignment})
     held = [(owners[word], end) for start, end in spans if (word := _plain(sentence[start:end])) in owners]
     groups = {group for group, _ in held}
     if not groups:
@@ -254,7 +258,7 @@ def joined(basis: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.
     new = rows - (rows @ basis.T) @ basis
     new -= (new @ basis.T) @ basis  # twice: once leaves what rounding put back
     _, sizes, found = np.linalg.svd(new, full_matrices=False)
-    return np.concatenate([basis, found[sizes > 1e-9 * max(np.linalg.norm(rows), 1e-300)]])
+    return np.concatenate([basis, found[sizes > max(1e-9 * float(np.linalg.norm(rows)), 1e-300)]])
 
 
 def commonest(labels: NDArray[Any]) -> float:

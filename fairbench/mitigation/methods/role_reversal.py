@@ -1,8 +1,8 @@
 """Counterfactual role-reversal distillation: the student learns the teacher's probabilities merged with those that the same
 teacher has where the roles of the genders are reversed, or learns from reversed texts beside the others, or both.
 
-The language-model term on the texts as they are is a choice: it brings their bias back (spec 23.8), so it is off where the
-teacher is modified unless it is asked for.
+The language-model term on the texts as they are is a choice: it brings their bias back, so it is off where the teacher is modified
+unless it is asked for.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from fairbench.mitigation.recipe import (
     Recipe,
     layers_of,
     recipe_of,
+    refuse_no_term,
     refuse_reversal,
     reversal_options,
     student_options,
@@ -55,6 +56,7 @@ def resolve(card: ModelCard, options: Mapping[str, Any], given: frozenset[str]) 
     found = refuse_reversal(options, given)
     if found["lm_weight"] is None:
         found["lm_weight"] = 1.0 if found["merge"] == "none" else 0.0
+    refuse_no_term(found)
     return with_length(card, with_student(card, found, given))
 
 

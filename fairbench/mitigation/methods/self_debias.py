@@ -48,13 +48,14 @@ def resolve(card: ModelCard, options: Mapping[str, Any], given: frozenset[str]) 
         FairbenchError: both prefix and attribute were given; the prefix leaves no room or has no token that the model knows; the
             model has an intervention already or code of its own.
     """
-    refuse_unfit(card, "self_debias")
+    refuse_unfit(card, "self-debias")
     if {"prefix", "attribute"} <= given:
         raise FairbenchError("prefix and attribute: a prefix of your own says of what it speaks. Leave one of them out.")
-    own = options["prefix"]
-    found = dict(options) | {"prefix": own and f"{own} " or PREFIX.format(WORDS[options["attribute"]])}
-    if own:
-        found["attribute"] = None
+    found = dict(options)
+    if options["prefix"]:
+        found |= {"prefix": f"{options['prefix']} ", "attribute": None}
+    else:
+        found["prefix"] = PREFIX.format(WORDS[options["attribute"]])
     ids = prefix_ids(_tokenizer(card), found["prefix"])
     if not ids or all(token == _tokenizer(card).unk_token_id for token in ids):
         raise FairbenchError(
@@ -62,8 +63,8 @@ def resolve(card: ModelCard, options: Mapping[str, Any], given: frozenset[str]) 
         )
     if card.max_length is not None and card.max_length < len(ids) + ROOM:
         raise FairbenchError(
-            f"The prefix takes {len(ids)} tokens of the {card.max_length} that an input of {card.name} may have, and leaves fewer "
-            f"than {ROOM}. Give a shorter one with prefix=TEXT."
+            f"The prefix takes {len(ids)} tokens of the {card.max_length} that an input of {card.name} may have, and leaves "
+            f"fewer than {ROOM}. Give a shorter one with prefix=TEXT."
         )
     return found
 
@@ -71,7 +72,7 @@ def resolve(card: ModelCard, options: Mapping[str, Any], given: frozenset[str]) 
 def estimate(job: Job) -> Estimate:
     """The model is copied; afterwards every pass over a text is two."""
     prefix = len(prefix_ids(_tokenizer(job.card), job.options["prefix"]))
-    return Estimate({"training": "none", "prefix tokens": prefix, "passes over a text afterwards": 2})
+    return Estimate(what={"training": "none", "prefix tokens": prefix, "passes over a text afterwards": 2})
 
 
 def make(job: Job, folder: Path) -> dict[str, Any]:
@@ -88,7 +89,7 @@ def make(job: Job, folder: Path) -> dict[str, Any]:
     named = (tokenizer.bos_token_id, tokenizer.cls_token_id, tokenizer.eos_token_id if job.card.start_rule == "eos" else None)
     intervention = {
         "kind": "self-debias",
-        "method": "self_debias",
+        "method": "self-debias",
         "text": job.options["prefix"],
         "prefix": ids,
         "start": sorted({int(token) for token in named if token is not None}),

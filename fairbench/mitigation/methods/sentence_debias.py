@@ -43,14 +43,14 @@ def resolve(card: ModelCard, options: Mapping[str, Any], given: frozenset[str]) 
     Raises:
         FairbenchError: the model has an intervention already, or code of its own.
     """
-    refuse_unfit(card, "sentence_debias")
+    refuse_unfit(card, "sentence-debias")
     return dict(options)
 
 
 def estimate(job: Job) -> Estimate:
     """One forward pass over the sentences and their counterparts."""
     groups = len(Swap(job.options["attribute"]).lexicon.groups)
-    return Estimate({"forward passes, at most": job.options["texts"] * groups, "training": "none"})
+    return Estimate(what={"forward passes, at most": job.options["texts"] * groups, "training": "none"})
 
 
 def make(job: Job, folder: Path) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def make(job: Job, folder: Path) -> dict[str, Any]:
     refuse_few(int(whole.sum()), LEAST, f"{what} that {job.card.name} can read whole")
     parts = parts_of_groups(made[np.repeat(whole, groups)[kept]].reshape(-1, groups, made.shape[1]))
     directions, shares = principal(parts, options["components"])
-    intervention = {"kind": "projection", "method": "sentence_debias", "attribute": options["attribute"]}
+    intervention = {"kind": "projection", "method": "sentence-debias", "attribute": options["attribute"]}
     write(model, folder, intervention, directions)
     left = parts - (parts @ directions.T) @ directions
     return {
