@@ -52,9 +52,9 @@ def demo(
     output_path: flags.OutputPath = Path("demo-results"),
     quiet: flags.Quiet = False,
 ) -> None:
-    """Score the shipped planted models and say which is biased. Offline."""
+    """Score the shipped planted models, say which is biased, and mitigate the most biased. Offline."""
     from fairbench import console
-    from fairbench.demo import run_demo
+    from fairbench.demo import mitigate_biased, run_demo
 
     verdicts = []
     with console.progress_bars(quiet) as progress:
@@ -63,6 +63,7 @@ def demo(
             if not quiet:
                 console.print_run(run)
                 console.out.print()
+        mitigated = mitigate_biased(output_path, progress)
     console.out.print("What the scores say", style="bold")
     for verdict in verdicts:
         console.out.print(f"  {verdict.sentence}", style="red" if verdict.biased else "green", markup=False)
@@ -70,6 +71,8 @@ def demo(
         "The planted gap is P(stereotyped pronoun) - P(other) in a model's training text. 50 % = no preference; [95 % interval]; "
         "biased = a sign test rejects no preference at 5 % after Holm's correction for two tests."
     )
+    console.out.print()
+    console.print_changes(mitigated)
 
 
 app.command()(score)

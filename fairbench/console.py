@@ -30,6 +30,7 @@ from fairbench.scores import Score, jsonable
 
 if TYPE_CHECKING:
     from fairbench.data import Place
+    from fairbench.demo import Mitigated
     from fairbench.study import Run
     from fairbench.sweeps.run import Sweep
     from fairbench.sweeps.spreads import Outcome, Spread
@@ -234,6 +235,26 @@ def progress_bars(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
                 progress.remove_task(bars.pop(name))
 
         yield move
+
+
+def print_changes(made: Mitigated) -> None:
+    """What a mitigation changed: each score before and after, and the verdict."""
+    about = made.product.about
+    out.print(f"What a mitigation does: {about['method']} of {about['base']['name']}", style="bold", markup=False)
+    rows = [
+        {
+            "score": change.what,
+            **{
+                when: f"{figure(score.value, score.value)} {interval_text(score)}"
+                for when, score in (("before", change.before), ("after", change.after))
+            },
+        }
+        for change in made.changes
+    ]
+    print_listing(rows)
+    out.print(f"  {made.verdict.sentence}", style="red" if made.verdict.biased else "green", markup=False)
+    seconds = about["training"]["seconds"]
+    out.print(f"The new model lies in {made.product.folder}, with its card; its training took {seconds:.0f} s.", markup=False)
 
 
 def print_places(places: Iterable[Place]) -> None:

@@ -1,11 +1,14 @@
-"""The demonstration: planted models are scored, and what the scores say is said in plain words."""
+"""The demonstration: planted models are scored, the most biased one is mitigated, and what the scores say is said in plain words."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from fairbench.mitigation.making import MitigateOptions, Product, mitigate
+from fairbench.mitigation.texts import TextOptions
 from fairbench.plan import ScoreOptions
 from fairbench.planted import card, names
 from fairbench.preparation import Progress
@@ -16,6 +19,45 @@ from fairbench.study import Run, score
 ALPHA = 0.05
 TASKS = ("planted_associations", "planted_pairs", "planted_cloze", "planted_passages")
 EVIDENCE = {("planted_pairs", "crows_pairs"): "pairs", ("planted_cloze", "stereoset_ss"): "filled blanks"}
+
+
+BIASED = "causal-1.0"
+"""The model that is mitigated."""
+
+MITIGATION = MitigateOptions(
+    method="role-reversal-finetune",
+    options={"temperature": 1.0, "steps": 500, "learning_rate": 2e-3},
+    corpus="planted:1.0",
+    texts=TextOptions(documents=8_000, seed=1),
+    output_path=Path("mitigated"),
+)
+"""What is done to it: about a minute on one processor. `scripts/planted_mitigation.py` does it at length, with students of half the size."""
+
+SHOWN = {
+    ("planted_pairs", "crows_pairs"): "stereotyped pairs preferred, %",
+    ("planted_pairs", "crows_pairs_margin"): "by how much, nats",
+    ("planted_cloze", "stereoset_ss"): "stereotyped blanks preferred, %",
+    ("planted_passages", "perplexity"): "perplexity of neutral text: the price",
+}
+"""What is shown before and after."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A score before and after the mitigation."""
+
+    what: str
+    before: Score
+    after: Score
+
+
+@dataclass(frozen=True)
+class Mitigated:
+    """What became of the biased model."""
+
+    product: Product
+    verdict: Verdict
+    changes: tuple[Change, ...]
 
 
 @dataclass(frozen=True)
@@ -35,10 +77,26 @@ def run_demo(output: Path, progress: Progress) -> Iterator[tuple[Run, Verdict]]:
         yield run, verdict(name, run)
 
 
-def verdict(name: str, run: Run) -> Verdict:
+def mitigate_biased(output: Path, progress: Progress) -> Mitigated:
+    """Mitigates the most biased causal model, and scores it as it was and as it is."""
+    wanted = dataclasses.replace(MITIGATION, output_path=output / f"{BIASED}-mitigated")
+    product = mitigate(f"planted:{BIASED}", wanted, _named(BIASED, progress))
+    options = ScoreOptions(tasks=TASKS, output_path=output)
+    before, after = (score(model, options, _named(BIASED, progress)) for model in (f"planted:{BIASED}", str(product.folder)))
+    found = [{(r.task["name"], r.metric["name"]): r.score for r in run.results} for run in (before, after)]
+    changes = tuple(Change(what, found[0][key], found[1][key]) for key, what in SHOWN.items())
+    return Mitigated(product, verdict(BIASED, after, f"{BIASED}, mitigated"), changes)
+
+
+def verdict(name: str, run: Run, called: str | None = None) -> Verdict:
     """Reads the verdict from two sign tests, of pairs and of filled blanks: biased where one of them rejects after Holm.
 
     Both prefer nothing where nothing was planted. An embedding test alone is no evidence.
+
+    Args:
+        name: a planted model, whose planted gap is told.
+        run: its scores, or those of what it was made into.
+        called: how it is called; by its name where null.
     """
     found = {(r.task["name"], r.metric["name"]): r.score for r in run.results}
     tests = [found[key] for key in EVIDENCE]
@@ -47,7 +105,7 @@ def verdict(name: str, run: Run) -> Verdict:
     figures = "; ".join(f"{kind} {_figures(found[key])}" for key, kind in EVIDENCE.items())
     margin = found["planted_pairs", "crows_pairs_margin"]
     margins = f"; mean margin {margin.value:+.2f} nats" if margin.value is not None else ""
-    sentence = f"{name} (planted gap {card(name)['planted_gap']:.2f}): {what}. Prefers the stereotype in {figures}{margins}."
+    sentence = f"{called or name} (planted gap {card(name)['planted_gap']:.2f}): {what}. Prefers the stereotype in {figures}{margins}."
     return Verdict(name, sentence, biased)
 
 

@@ -23,18 +23,15 @@ from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from fairbench.errors import FairbenchError
 from fairbench.mitigation import following
-from fairbench.mitigation.losses import cosine_loss, distillation_loss, focal_distillation_loss, language_model_loss
+from fairbench.mitigation.losses import IGNORED, cosine_loss, focal_distillation_loss
 from fairbench.mitigation.masking import mask_words
+from fairbench.mitigation.objective import vocabulary_losses
 from fairbench.mitigation.recipe import Recipe
 from fairbench.mitigation.rows import lengths
-from fairbench.mitigation.targets import Batch, Teacher, collate
+from fairbench.mitigation.targets import Batch, Reading, Teacher, collate
 from fairbench.models.loading import choose_device, quiet
 from fairbench.training.fitting import own_randomness
 from fairbench.training.ordering import Order
-
-IGNORED = -100
-"""Label of a token that no cross-entropy is taken of."""
-
 
 @dataclass(frozen=True)
 class Kind:
@@ -103,37 +100,39 @@ def terms(student: Any, teacher: Teacher | None, batch: Batch, recipe: Recipe, k
     hidden = recipe.cosine_weight > 0
     ids, mask = batch["input_ids"], batch["attention_mask"]
     out = student(input_ids=ids, attention_mask=mask, output_hidden_states=hidden)
-    logits = out.logits.float()
-    labels = batch["labels"] if kind.mask is not None else ids.masked_fill(mask == 0, IGNORED)
     real = mask.bool()
-    positions, targets = int(real.sum()), int((labels[:, kind.causal :] != IGNORED).sum())
+    gold = batch["labels"] if kind.mask is not None else _next_tokens(ids, real)
+    reading = teacher.reads(batch, hidden) if teacher is not None else None
     # a batch of short texts in which no word was masked has no target: its sum over none is 0, with a gradient of 0
-    lm = language_model_loss(logits, labels, kind.causal, n=max(targets, 1)) if recipe.lm_weight > 0 else None
-    if teacher is None:
-        return Terms(lm=lm, positions=positions, targets=targets)
-    target, states = teacher.says(batch, hidden)
-    said = logits[real]
-    kd = distillation_loss(said, target, recipe.temperature) if recipe.kd_weight > 0 else None
-    cosine = cosine_loss(out.hidden_states[-1][real], states) if states is not None else None
-    focal = _focal(logits, target, labels, real, recipe, kind) if recipe.focal is not None else None
-    return Terms(kd, lm, cosine, focal, positions, targets)
+    kd, lm = vocabulary_losses(
+        out.logits, real,
+        target=reading if recipe.kd_weight > 0 else None,
+        labels=gold if recipe.lm_weight > 0 else None,
+        temperature=recipe.temperature,
+    )  # fmt: skip
+    cosine = focal = None
+    if reading is not None and reading.states is not None:
+        cosine = cosine_loss(out.hidden_states[-1][real], reading.states)
+    if reading is not None and recipe.focal is not None:
+        focal = _focal(out.logits, reading, gold, real, recipe)
+    return Terms(kd, lm, cosine, focal, int(real.sum()), int((gold != IGNORED).sum()))
 
 
-def _focal(
-    logits: torch.Tensor, target: torch.Tensor, labels: torch.Tensor, real: torch.Tensor, recipe: Recipe, kind: Kind
-) -> torch.Tensor:
+def _next_tokens(ids: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+    """What each position of a causal model is to predict."""
+    return torch.nn.functional.pad(ids.masked_fill(~real, IGNORED)[:, 1:], (0, 1), value=IGNORED)
+
+
+def _focal(logits: torch.Tensor, reading: Reading, gold: torch.Tensor, real: torch.Tensor, recipe: Recipe) -> torch.Tensor:
     """Focal distillation, an example a token that is predicted: weighed more where the old model is right."""
     assert recipe.focal is not None
-    old = torch.zeros_like(logits)
-    old[real] = target
-    if kind.causal:
-        logits, old, labels = logits[:, :-1], old[:, :-1], labels[:, 1:]
-    known = labels != IGNORED
+    known = gold != IGNORED
     if not bool(known.any()):
         return logits.sum() * 0
+    old = reading.whole()[known[real]]
     focal = recipe.focal
     return focal_distillation_loss(
-        logits[known], old[known], labels[known],
+        logits[known].to(old.dtype), old, gold[known],
         temperature=recipe.temperature, alpha=focal.alpha, beta=focal.beta, form=focal.form,
     )  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 
@@ -15,6 +16,8 @@ MERGES = ("mean", "max", "expmean", "swap")
 _AT_ONCE = 1 << 18
 """Numbers that are merged at a time on a processor: more than that fall out of its cache between one step and the next."""
 _AT_ONCE_ELSEWHERE = 1 << 26
+_EXACT = 1e-30
+"""Probabilities above it have lost nothing in single precision."""
 
 
 def merge(
@@ -69,26 +72,60 @@ def merge(
         return _merged(original_logits, counterfactual_logits, how, vocabulary_map, normalize)
     kind = torch.promote_types(original_logits.dtype, torch.float32)
     out = original_logits if inplace and original_logits.dtype == kind else torch.empty_like(original_logits, dtype=kind)
-    at_once = _AT_ONCE if out.device.type == "cpu" else _AT_ONCE_ELSEWHERE
-    rows = max(1, at_once // max(1, out.shape[-1]))
-    for start in range(0, len(out), rows):
-        part = slice(start, start + rows)
-        out[part] = _merged(original_logits[part], counterfactual_logits[part], how, vocabulary_map, normalize)
+    same = counterfactual_logits is original_logits
+    for part in parts(len(out), out):
+        z = original_logits[part]
+        out[part] = _merged(z, z if same else counterfactual_logits[part], how, vocabulary_map, normalize)
     return out
+
+
+def parts(count: int, like: torch.Tensor) -> Iterator[slice]:
+    """Rows 0 to `count` in turns: as many at a time as are best worked on together.
+
+    Args:
+        count: of rows.
+        like: of their width and device, (..., V).
+    """
+    at_once = _AT_ONCE if like.device.type == "cpu" else _AT_ONCE_ELSEWHERE
+    rows = max(1, at_once // max(1, like.shape[-1]))
+    return (slice(start, min(start + rows, count)) for start in range(0, count, rows))
 
 
 def _merged(z: torch.Tensor, zc: torch.Tensor, how: str, vocabulary_map: VocabularyMap | None, normalize: bool) -> torch.Tensor:
     kind = torch.promote_types(z.dtype, torch.float32)
+    same, learnt = zc is z, z.requires_grad or zc.requires_grad
     z, zc = z.to(kind), zc.to(kind)
+    if same and not learnt:
+        return _with_itself(z, how, vocabulary_map)
     if vocabulary_map is not None:
         zc = map_back(zc, z, vocabulary_map)  # constants of a row don't matter to it: normalising can wait
     if how == "swap":
         return zc.log_softmax(-1)
     if how == "mean":
         return ((z + zc) / 2).log_softmax(-1)
+    if how == "expmean" and normalize and not learnt and len(z):
+        p, q = z.softmax(-1), zc.softmax(-1)
+        if float(torch.minimum(p.amin(), q.amin())) > _EXACT:
+            return p.add_(q).div_(2).log_()  # half the time of logaddexp
     if normalize:
         z, zc = z.log_softmax(-1), zc.log_softmax(-1)
     if how == "max":
         return torch.maximum(z, zc).log_softmax(-1)
     merged = torch.logaddexp(z, zc)
     return merged - math.log(2) if normalize else merged.log_softmax(-1)
+
+
+def _with_itself(z: torch.Tensor, how: str, vocabulary_map: VocabularyMap | None) -> torch.Tensor:
+    """The merge of a text that is its own reversal: it touches the mapped tokens alone, and the total where that changes."""
+    own = z.log_softmax(-1)
+    if vocabulary_map is None:
+        return own
+    mapped = map_back(own, own, vocabulary_map)
+    if how == "swap":
+        return mapped
+    tokens = vocabulary_map._columns(own).targets
+    z, zc = own.index_select(1, tokens), mapped.index_select(1, tokens)
+    if how == "expmean":
+        return own.index_copy_(1, tokens, torch.logaddexp(z, zc) - math.log(2))
+    merged = (z + zc) / 2 if how == "mean" else torch.maximum(z, zc)
+    return own.index_copy_(1, tokens, merged).log_softmax(-1)

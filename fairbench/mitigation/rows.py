@@ -319,14 +319,18 @@ def _framed(words: NDArray[np.int32], head: tuple[int, ...], closing: tuple[int,
 
 
 def _words(offsets: list[tuple[int, int]], text: str) -> NDArray[np.int32]:
-    """The number of the word that each token is a part of: words are parted by white space and by what is no letter."""
-    numbers, number, before = np.empty(len(offsets), dtype=np.int32), -1, -1
+    """The number of the word that each token is a part of: words are parted by white space and by what is no letter.
+
+    A lone space mark is a part of the word after it, and the bytes of a character are parts of one word.
+    """
+    numbers, number, before, blank = np.empty(len(offsets), dtype=np.int32), -1, -1, False
     for i, (start, end) in enumerate(offsets):
         begin = start
         while begin < end and text[begin].isspace():
             begin += 1
-        joined = begin == before and begin > 0 and text[begin - 1 : begin + 1].isalnum() and begin == start
+        joined = blank or start < before or (0 < start == begin == before and text[start - 1 : start + 1].isalnum())
         number += not joined
+        blank = begin == end
         numbers[i] = number
         before = end
     return numbers

@@ -30,6 +30,9 @@ LEAST_HELD_OUT, MOST_HELD_OUT = 5, 500
 NAMED_TEXTS = 50_000
 """Texts by which names are matched, at most."""
 
+AMBIGUOUS = ("him", "her", "his", "hers")
+"""Pronouns of which one side is told only by the other: if a part of them is not mapped, the rest takes its probability."""
+
 TRIED_ROWS = 256
 """Rows on which the mass of the gendered words is measured, at most."""
 
@@ -117,8 +120,8 @@ def _classroom(job: Job, recipe: Recipe, processes: Processes) -> Classroom:
         if apart is not None:
             measured_on = rows.Preparer(job.card, tokenizer, plain, swap)
             held_out = rows.prepare(apart, measured_on, job.room / "held-out", job.progress).table
-    warnings = _warnings(recipe, prepared, apart)
     vocabulary, mass = _map(recipe, swap, model, prepared, kind)
+    warnings = _warnings(recipe, prepared, apart, vocabulary)
     teacher = Teacher(model.network, recipe, vocabulary) if recipe.teaches else None
     lesson = Lesson(student, teacher, prepared.table, held_out, kind, recipe)
     return Classroom(model, lesson, prepared, vocabulary, mass, warnings, swap)
@@ -251,7 +254,7 @@ def _holding(table: Any, ids: set[int]) -> Iterator[Mapping[str, Any]]:
                 return
 
 
-def _warnings(recipe: Recipe, prepared: Prepared, apart: Texts | None) -> tuple[str, ...]:
+def _warnings(recipe: Recipe, prepared: Prepared, apart: Texts | None, vocabulary: VocabularyMap | None) -> tuple[str, ...]:
     """What a reader of the card must know."""
     said = []
     if recipe.held_out and apart is None:
@@ -270,6 +273,11 @@ def _warnings(recipe: Recipe, prepared: Prepared, apart: Texts | None) -> tuple[
                 else "The result equals plain distillation of these texts."
             )
         )
+    if vocabulary is not None and (odd := _half_mapped(vocabulary)):
+        said.append(
+            f"Some pronouns are mapped and others are not ({', '.join(odd)} left out), so a mapped one takes the probability of "
+            "them all: its counterpart may mean either."
+        )
     if recipe.merge != "none" and recipe.lm_weight > 0:
         said.append(
             f"The cross-entropy on the texts as they are (weight {recipe.lm_weight:g}) teaches their bias again, whatever the "
@@ -281,6 +289,13 @@ def _warnings(recipe: Recipe, prepared: Prepared, apart: Texts | None) -> tuple[
             "counterpart is the same up to there."
         )
     return tuple(said)
+
+
+def _half_mapped(vocabulary: VocabularyMap) -> list[str]:
+    """Pairs of pronouns that are left out although one of them is mapped in another pair."""
+    mapped = {word.strip() for block in vocabulary.words for side in block for word in side}
+    pairs = [pair.split("-") for pair in vocabulary.left_out]
+    return ["-".join(pair) for pair in pairs if set(pair) <= set(AMBIGUOUS) and mapped & set(pair) and not set(pair) <= mapped]
 
 
 def _said(room: Classroom, course: Any) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
+    DynamicCache,
     GenerationMixin,
     PreTrainedConfig,
     PreTrainedModel,
@@ -206,7 +207,7 @@ class MitigatedForMaskedLM(Mitigated):
             **kwargs: for the native model.
 
         Returns:
-            Its output. Self-debiased `logits` are log-probabilities; with them come no cache and no loss.
+            Its output. Self-debiased `logits` are log-probabilities; with them comes no loss.
 
         Raises:
             ValueError: self-debiasing was given what it can't put a prefix before.
@@ -218,21 +219,27 @@ class MitigatedForMaskedLM(Mitigated):
         return self._debiased(given, kwargs, logits_to_keep)
 
     def _debiased(self, given: dict[str, Any], kwargs: dict[str, Any], keep: int) -> Any:
+        cache = kwargs.pop("past_key_values", None)
+        if kwargs.get("labels") is not None or not isinstance(cache, TwinCache | None):
+            raise ValueError("A self-debiased model has no loss, since it is not to be trained, and no cache but a TwinCache.")
         ids, mask = given["input_ids"], given["attention_mask"]
-        if ids is None or (mask is not None and mask.shape != ids.shape):
+        read = cache.get_seq_length() if cache else 0
+        if ids is None or (mask is not None and mask.shape != (len(ids), read + ids.shape[1])):
             raise ValueError("Self-debiasing puts a prefix before token ids: give input_ids, and a mask of their shape or none.")
-        if kwargs.get("past_key_values") is not None or kwargs.get("labels") is not None:
-            raise ValueError("A self-debiased model takes no cache and has no loss: it is not to be trained.")
         plain = {name: value for name, value in given.items() if value is not None} | kwargs
-        if self.can_generate():
-            plain["use_cache"] = False
-        output = self._with_logits(plain, keep)
-        prefix = torch.tensor(self.config.intervention["prefix"], device=ids.device)
-        biased = self._with_logits(prefixed(plain, prefix, self.config.intervention["start"]), keep).logits
-        if not keep:
-            biased = biased[:, len(prefix) :]
         settings = self.config.intervention
-        output["logits"] = self_debiased(output.logits, biased, settings["decay"], settings["epsilon"])
+        prefix = torch.tensor(settings["prefix"], device=ids.device)
+        at = behind_start(ids, mask, settings["start"]) if cache is None or read == 0 else cache.at
+        biased = continued(plain, at, len(prefix)) if read else prefixed(plain, prefix, at)
+        for inputs, past in ((plain, cache), (biased, cache and cache.biased)):
+            if self.can_generate():
+                inputs |= {"use_cache": cache is not None, "past_key_values": past}
+        if cache is not None:
+            cache.at = at
+        output, other = self._with_logits(plain, keep), self._with_logits(biased, keep).logits
+        if not (keep or read):
+            other = other[:, len(prefix) :]
+        output["logits"] = self_debiased(output.logits, other, settings["decay"], settings["epsilon"])
         return output
 
     def _with_logits(self, given: dict[str, Any], keep: int) -> Any:
@@ -246,17 +253,18 @@ class MitigatedForMaskedLM(Mitigated):
 
 
 class MitigatedForCausalLM(MitigatedForMaskedLM, GenerationMixin):
-    """A causal language model: on projected states, or self-debiased.
-
-    A self-debiased one writes without a cache: every token takes two passes over the whole text.
-    """
+    """A causal language model: on projected states, or self-debiased, which takes two passes for every token."""
 
     auto: ClassVar[Any] = AutoModelForCausalLM
 
     def generate(self, *args: Any, **kwargs: Any) -> Any:
         """Writes text as transformers does: of projected states by the native model's own way, with its cache."""
         if self.config.intervention["kind"] == SELF_DEBIAS:
-            return GenerationMixin.generate(self, *args, **{**kwargs, "use_cache": False})  # type: ignore[arg-type]
+            if kwargs.get("use_cache", True) and self.native._supports_default_dynamic_cache():
+                kwargs["past_key_values"] = kwargs.get("past_key_values") or TwinCache(self.config.get_text_config(decoder=True))
+            else:
+                kwargs["use_cache"] = False
+            return GenerationMixin.generate(self, *args, **kwargs)  # type: ignore[arg-type]
         self.native.generation_config = self.generation_config
         return self._reaching(self.native.generate, *args, **kwargs)
 
@@ -298,42 +306,98 @@ def self_debiased(logits: torch.Tensor, biased: torch.Tensor, decay: float, epsi
     return torch.log_softmax(log_p + more.mul_(-decay).clamp_(min=math.log(epsilon)), dim=-1)
 
 
-def prefixed(given: dict[str, Any], prefix: torch.Tensor, start: list[int]) -> dict[str, Any]:
-    """Inputs of a model with a prefix in each row: behind the row's start token where it has one, else at its head.
+def behind_start(ids: torch.Tensor, mask: torch.Tensor | None, start: list[int]) -> torch.Tensor:
+    """Where a prefix goes: behind a text's start token where it has one, else at its head.
 
     Args:
-        given: `input_ids` [B, L]; perhaps `attention_mask` [B, L] with padding at either side, `position_ids`, `token_type_ids`.
-        prefix: [P] token ids.
+        ids: [B, L].
+        mask: [B, L] or null; padding may stand at either side.
         start: ids that count as a start token in the first place of a text.
+
+    Returns:
+        [B, 1] places in 0 to L.
+    """
+    first = torch.zeros_like(ids[:, :1]) if mask is None else mask.ne(0).long().argmax(1, keepdim=True)
+    return first + torch.isin(ids.gather(1, first), torch.tensor(start, dtype=ids.dtype, device=ids.device))
+
+
+def prefixed(given: dict[str, Any], prefix: torch.Tensor, at: torch.Tensor) -> dict[str, Any]:
+    """Inputs of a model with a prefix in each row.
+
+    Args:
+        given: `input_ids` [B, L]; perhaps `attention_mask` [B, L], `position_ids`, `token_type_ids`.
+        prefix: [P] token ids.
+        at: [B, 1] before which place it goes.
 
     Returns:
         The same with rows of P + L tokens. Positions go on counting from the prefix; it is of the first segment.
     """
-    ids, mask = given["input_ids"], given.get("attention_mask")
-    count, length, more = len(ids), ids.shape[1], len(prefix)
-    first = torch.zeros(count, 1, dtype=torch.long, device=ids.device)
-    if mask is not None:
-        first = mask.ne(0).long().argmax(1, keepdim=True)
-    at = first + torch.isin(ids.gather(1, first), torch.tensor(start, dtype=ids.dtype, device=ids.device))
-    place = torch.arange(length + more, device=ids.device).expand(count, -1)
-    inside = (place >= at) & (place < at + more)
-    step = (place - at).clamp(0, more - 1)
-    source = torch.where(place < at, place, place - more).clamp(0, length - 1)
-
-    def laid(rows: torch.Tensor, filling: torch.Tensor) -> torch.Tensor:
-        return torch.where(inside, filling, rows.expand(count, -1).gather(1, source))
-
-    out = given | {"input_ids": laid(ids, prefix[step])}
-    if mask is not None:
-        out["attention_mask"] = laid(mask, torch.ones_like(step, dtype=mask.dtype))
-    if given.get("token_type_ids") is not None:
-        out["token_type_ids"] = laid(given["token_type_ids"], torch.zeros_like(step))
+    length, more = given["input_ids"].shape[1], len(prefix)
+    out = given | {"input_ids": inserted(given["input_ids"], at, prefix[None])}
+    for name, filling in (("attention_mask", 1), ("token_type_ids", 0)):
+        if given.get(name) is not None:
+            out[name] = inserted(given[name], at, torch.full_like(prefix[None], filling).to(given[name].dtype))
     if given.get("position_ids") is not None:
-        positions = given["position_ids"].expand(count, -1)
+        positions = given["position_ids"].expand(len(at), -1)
         before = positions.gather(1, (at - 1).clamp(min=0)) + 1
         opening = torch.where(at < length, positions.gather(1, at.clamp(max=length - 1)), before)
-        out["position_ids"] = laid(positions, opening + step) + torch.where(place >= at + more, more, 0)
+        behind = torch.arange(length, device=at.device) >= at
+        out["position_ids"] = inserted(positions + more * behind, at, opening + torch.arange(more, device=at.device))
     return out
+
+
+def continued(given: dict[str, Any], at: torch.Tensor, more: int) -> dict[str, Any]:
+    """Inputs of further tokens of texts whose beginnings are in a cache, with so many tokens of a prefix before `at` [B, 1]."""
+    out = dict(given)
+    if given.get("attention_mask") is not None:
+        out["attention_mask"] = inserted(given["attention_mask"], at, given["attention_mask"].new_ones(1, more))
+    if given.get("position_ids") is not None:
+        out["position_ids"] = given["position_ids"] + more
+    return out
+
+
+def inserted(rows: torch.Tensor, at: torch.Tensor, filling: torch.Tensor) -> torch.Tensor:
+    """[B, L + P] rows [B, L] (or [1, L]) with a filling [B, P] (or [1, P]) before the place `at` [B, 1] of each."""
+    count, more = len(at), filling.shape[1]
+    place = torch.arange(rows.shape[1] + more, device=rows.device).expand(count, -1)
+    old = torch.where(place < at, place, place - more).clamp(0, rows.shape[1] - 1)
+    new = filling.expand(count, -1).gather(1, (place - at).clamp(0, more - 1))
+    return torch.where((place >= at) & (place < at + more), new, rows.expand(count, -1).gather(1, old))
+
+
+class TwinCache(DynamicCache):
+    """Keys and values of texts, and in `biased` those of the same texts with a prefix before the place `at` [B, 1]."""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config=config)
+        self.biased = DynamicCache(config=config)
+        self.at: Any = None
+
+    def batch_select_indices(self, indices: torch.Tensor) -> None:
+        """Keeps some of the texts."""
+        super().batch_select_indices(indices)
+        self.biased.batch_select_indices(indices)
+        self.at = self.at[indices]
+
+    def reorder_cache(self, beam_idx: Any) -> None:
+        """Puts other texts in the places of texts, as beam search does."""
+        super().reorder_cache(beam_idx)
+        self.biased.reorder_cache(beam_idx)
+        self.at = self.at.index_select(0, beam_idx.to(self.at.device))
+
+    def batch_repeat_interleave(self, repeats: int) -> None:
+        """Repeats each text."""
+        super().batch_repeat_interleave(repeats)
+        self.biased.batch_repeat_interleave(repeats)
+        self.at = self.at.repeat_interleave(repeats, dim=0)
+
+    def crop(self, *_args: Any) -> None:
+        """Steps back, as assisted decoding does.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError("A self-debiased model can't take tokens back. Write without an assistant.")
 
 
 CLASSES = (MitigatedModel, MitigatedForSequenceClassification, MitigatedForMaskedLM, MitigatedForCausalLM)

@@ -7,7 +7,7 @@ import sys
 
 import torch
 
-from tests.bench import association, causal, command, generation, masked, memory, sensitivity
+from tests.bench import association, causal, command, generation, masked, memory, sensitivity, swapping
 
 ROW = "{:<58} {:>9} {:>9} {:>7} {:>7} {:>9}  {}"
 
@@ -21,7 +21,7 @@ def main() -> int:
     parser.add_argument("--limit", type=int, default=1508, help="pairs for the whole command")
     parser.add_argument(
         "--only",
-        choices=["causal", "masked", "memory", "command", "association", "sensitivity", "generation"],
+        choices=["causal", "masked", "memory", "command", "association", "sensitivity", "generation", "swapping"],
         help="one part",
     )
     options = parser.parse_args()
@@ -50,6 +50,8 @@ def main() -> int:
     if options.only in (None, "generation"):
         for threads, spread, name in ((1, 10.0, "peaked"), (2, 10.0, "peaked"), (2, 1.0, "almost flat")):
             good &= show_generation(f"{name}, threads: {threads}", generation.compare(threads, spread, options.repeats))
+    if options.only in (None, "swapping"):
+        good &= show_swapping(swapping.compare(options.repeats))
     return 0 if good else 1
 
 
@@ -96,6 +98,18 @@ def show_generation(name: str, found: dict[str, float]) -> bool:
         f"takes {found['alone']:.2f} x as long (lowest {found['lowest']:.2f}; processor time {found['alone_work']:.2f} x), by "
         f"transformers alone {found['plain']:.2f} x (processor time {found['plain_work']:.2f} x), asked: at least "
         f"{generation.ASKED:.0f} x; texts that differ: {found['differ']:.0%} {'ok' if good else 'BELOW'}",
+        flush=True,
+    )
+    return good
+
+
+def show_swapping(found: dict[str, float]) -> bool:
+    """One line: sentences a second on one core."""
+    good = found["named"] >= swapping.ASKED
+    print(
+        f"role reversal, {found['n']:.0f} sentences of GAP, one core: {found['named']:,.0f} a second with names and alignment "
+        f"(asked: at least {swapping.ASKED:,}), {found['plain']:,.0f} without names, {found['words']:,.0f} with the places of "
+        f"unchanged words too {'ok' if good else 'BELOW'}",
         flush=True,
     )
     return good

@@ -20,7 +20,8 @@ WORD = re.compile(r"\b(her|his)\b", re.IGNORECASE)
         "asked her many questions", "called her rotten", "she hit her — hard", "if her", "what of her?”",
         "left her satisfied.", "appointed her governor of", "bore her three children", "charged her 1000 dollars", "let her try",
         "liked her less after", "from her every day", "a devotion to her sprang up", "gave her incorrect information",
-        "found her disagreeable.", "follow her north.", "one of her” and", "with her screaming at", "for her due to", "saw her injured in",
+        "found her disagreeable.", "follow her north.", "one of her” and", "with her screaming at",
+        "for her due to", "saw her injured in",
     ],
 )  # fmt: skip
 def test_an_object(text):
@@ -34,8 +35,10 @@ def test_an_object(text):
         "her mother", "Her own", "on her back", "in her later years", "his or her book", "his and her child", "her or his book",
         "made her dress", "saw her mother", "gave her mother a hug", "her early work", "her family", "called “her ‘friend’”",
         "because her back ached", "her two sons", "her very first", "In her past", "her <unk>", "her\nmother", "her _great_ plan",
-        "her then husband", "saw her extremely odd behavior", "called her performance a", "injured her back while", "her The Book",
-        "made her return", "built her home.", "among her more than 200", "never named her successor", "left her estranged husband",
+        "her then husband", "saw her extremely odd behavior", "called her performance a", "injured her back while",
+        "her The Book",
+        "made her return", "built her home.", "among her more than 200", "never named her successor",
+        "left her estranged husband",
         "gave her agreement", "in her every move", "kept her once proud house", "found her very first letter",
     ],
 )  # fmt: skip

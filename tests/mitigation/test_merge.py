@@ -126,9 +126,24 @@ def test_in_place():
     assert found is z
     assert torch.equal(zc, kept)
     torch.testing.assert_close(found, wanted)
-    own = logits(10)
-    wanted = merge(own, own.clone(), "max", vocabulary_map=MAP)
-    assert torch.equal(merge(own, own, "max", vocabulary_map=MAP, inplace=True), wanted)
+
+
+@pytest.mark.parametrize("own", [None, MAP, VocabularyMap(())], ids=["plain", "mapped", "empty map"])
+@pytest.mark.parametrize("how", MERGES)
+def test_a_text_merged_with_itself(how: str, own: VocabularyMap | None):
+    """It goes another way when both readings are one tensor."""
+    z = logits(10)
+    wanted = merge(z, z.clone(), how, vocabulary_map=own)
+    found = merge(z, z, how, vocabulary_map=own, inplace=True)
+    assert found is z
+    torch.testing.assert_close(found, wanted)
+
+
+@pytest.mark.parametrize("apart", [1.0, 60, 90, 200])
+def test_the_arithmetic_mean_is_exact_however_far_logits_are_apart(apart: float):
+    z, zc = (apart * logits(6, 300, seed).clamp(-1, 1) for seed in (0, 1))
+    wanted = torch.logaddexp(z.log_softmax(-1), zc.log_softmax(-1)) - math.log(2)
+    torch.testing.assert_close(merge(z.float(), zc.float(), "expmean").double(), wanted, rtol=2e-6, atol=2e-6)
 
 
 @pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])

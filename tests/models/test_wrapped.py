@@ -253,6 +253,7 @@ except ValueError as error:
     print("refused" if "trust_remote_code" in str(error) else error)
 model = auto.from_pretrained(sys.argv[1], trust_remote_code=True).eval()
 assert "fairbench" not in sys.modules
+model.save_pretrained(sys.argv[3])
 print(type(model).__module__.split(".")[0], model(torch.tensor([[3, 4, 5, 6]])).logits.double().sum().item())
 """
 
@@ -268,10 +269,17 @@ def test_without_fairbench_the_folder_needs_trust_and_gives_the_same(folders, ma
     (absent / "__init__.py").write_text("raise ImportError('not installed')")
     settings = os.environ | {"PYTHONPATH": str(tmp_path), "HF_MODULES_CACHE": str(tmp_path / "modules")}
     told = subprocess.run(
-        [sys.executable, "-c", OUTSIDE, str(folders / name), auto], env=settings, capture_output=True, text=True, input="n\n"
+        [sys.executable, "-c", OUTSIDE, str(folders / name), auto, str(tmp_path / "again")],
+        env=settings,
+        capture_output=True,
+        text=True,
+        input="n\n",
     )
     refused, loaded = told.stdout.strip().splitlines()[-2:]
     assert refused.endswith("refused"), told.stderr
+    assert (tmp_path / "again" / wrapped.FILE).read_text() == (folders / name / wrapped.FILE).read_text()
+    first, again = (json.loads((folder / "config.json").read_text()) for folder in (folders / name, tmp_path / "again"))
+    assert again == first
     module, total = loaded.split()
     assert module == "transformers_modules"
     assert float(total) == pytest.approx(made[name].network(torch.tensor([[3, 4, 5, 6]])).logits.double().sum().item(), rel=1e-5)
@@ -319,7 +327,7 @@ def test_an_unknown_intervention_is_refused(folders, tmp_path):
         load(inspect_model(str(folder)))
 
 
-def test_a_classifier_is_put_on_projected_states(folders):
+def test_a_classifier_is_put_on_projected_states(folders, tmp_path):
     from fairbench.training.network import new_network
     from fairbench.training.recipe import Recipe
 
@@ -330,7 +338,12 @@ def test_a_classifier_is_put_on_projected_states(folders):
     assert network.native.num_labels == 3
     ids = torch.tensor([[3, 4, 5]])
     torch.testing.assert_close(network.base_model(ids).last_hidden_state, model.network.base_model(ids).last_hidden_state)
-    assert network(ids).logits.isfinite().all()
+    with quiet():
+        network.save_pretrained(tmp_path / "classifier")
+        model.tokenizer.save_pretrained(tmp_path / "classifier")
+    again = load(inspect_model(str(tmp_path / "classifier")), "classification").network
+    assert torch.equal(again(ids).logits, network(ids).logits)
+    assert again(ids).logits.isfinite().all()
 
 
 def test_a_self_debiased_model_becomes_no_classifier(folders):
@@ -414,8 +427,31 @@ def test_what_a_model_writes_agrees_with_its_likelihoods(made, name, sample):
         told = [log_softmax(step[row].numpy())[token] for step, token in zip(found.logits, new, strict=True)]
         scores = token_log_probabilities(model, [Text((*prompt, *new), len(prompt))], Batching())[0]
         np.testing.assert_allclose(told, scores, atol=1e-4)
-    assert way_of(model).rows == "left padded"
+    assert way_of(model).describe() == {"rows": "left padded", "ended rows": "leave the batch"}
     assert all(isinstance(text, str) for text in written(model))
+
+
+def test_beams_and_caches_of_a_self_debiased_model(made):
+    network, ids = made["causal-self"].network, torch.tensor([[0, 5, 6, 7]])
+    with quiet():
+        found = [
+            network.generate(
+                ids, num_beams=3, do_sample=False, max_new_tokens=6, use_cache=cached, pad_token_id=0, eos_token_id=None
+            )
+            for cached in (True, False)
+        ]
+    assert torch.equal(*found)
+    cache = wrapped.TwinCache(network.config.get_text_config())
+    network(ids, past_key_values=cache)
+    torch.testing.assert_close(
+        network(torch.tensor([[8, 9]]), past_key_values=cache).logits,
+        network(torch.tensor([[0, 5, 6, 7, 8, 9]])).logits[:, -2:],
+        atol=1e-4,
+        rtol=1e-4,
+    )
+    assert (cache.get_seq_length(), cache.biased.get_seq_length()) == (6, 6 + len(PREFIX))
+    with pytest.raises(ValueError, match="can't take tokens back"):
+        cache.crop(-1)
 
 
 @pytest.mark.parametrize("start", [[9], [1], []])
@@ -426,7 +462,8 @@ def test_where_the_prefix_stands(start):
         "position_ids": torch.tensor([[1, 1, 0, 1, 2], [0, 1, 2, 3, 4], [0, 1, 2, 3, 4]]),
         "token_type_ids": torch.tensor([[0, 0, 0, 1, 1], [1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]),
     }
-    made = wrapped.prefixed(given, torch.tensor([21, 22]), start)
+    at = wrapped.behind_start(given["input_ids"], given["attention_mask"], start)
+    made = wrapped.prefixed(given, torch.tensor([21, 22]), at)
     wanted = {name: [] for name in given}
     for row in range(3):  # by hand, a row at a time
         values = {name: rows[row].tolist() for name, rows in given.items()}
@@ -446,7 +483,8 @@ def test_where_the_prefix_stands(start):
 
 
 def test_a_prefix_behind_nothing_but_a_start_token():
-    made = wrapped.prefixed({"input_ids": torch.tensor([[9]]), "position_ids": torch.tensor([[3]])}, torch.tensor([21, 22]), [9])
+    given = {"input_ids": torch.tensor([[9]]), "position_ids": torch.tensor([[3]])}
+    made = wrapped.prefixed(given, torch.tensor([21, 22]), wrapped.behind_start(given["input_ids"], None, [9]))
     assert {name: rows.tolist() for name, rows in made.items()} == {"input_ids": [[9, 21, 22]], "position_ids": [[3, 4, 5]]}
 
 
@@ -476,7 +514,7 @@ def test_padding_changes_nothing_for_a_self_debiased_model(made, kind, side):
     ],
 )
 def test_what_self_debiasing_can_not_do_is_refused(made, given):
-    with pytest.raises(ValueError, match=r"prefix before token ids|no cache and has no loss"):
+    with pytest.raises(ValueError, match=r"prefix before token ids|no cache but a TwinCache"):
         made["causal-self"].network(**{"input_ids": torch.tensor([[3, 4, 5]])} | given)
 
 
