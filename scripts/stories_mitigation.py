@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from fairbench.files import write_json
 from fairbench.measurement import MeasureOptions
-from fairbench.mitigation.making import MitigateOptions, mitigate
+from fairbench.mitigation.making import MitigateOptions, Product, mitigate
 from fairbench.mitigation.sampling import Sampling
 from fairbench.models.loading import inspect_model
 from fairbench.models.model import ModelOptions
@@ -32,13 +32,19 @@ from fairbench.study import score
 
 Floats = NDArray[np.float64]
 
-DOCUMENTS, HELD_OUT, TOKENS = 1_536, 256, 160
-TRAINING = {"layers": "3", "steps": 300, "learning_rate": 3e-3, "batch_size": 32, "epochs": 100}
+DOCUMENTS, HELD_OUT = 1_536, 256
+TOKENS = 96
+"""Tokens of a document that is learnt from, and of a stretch whose perplexity is measured: the beginning of a story."""
+START = {"layers": "3", "steps": 300, "learning_rate": 3e-3, "batch_size": 32, "epochs": 100, "seed": 0}
+START_TOKENS = 160
+TRAINING = {"steps": 100, "learning_rate": 2e-3, "batch_size": 32, "epochs": 100}
+"""Every student goes on from one that plain distillation made of the teacher's layers 0, 2 and 4, all for as many steps."""
 WHOLE = {"least_whole": 0.6}  # "▁he" also begins "help": a whole word in 63 % of its occurrences
+KEPT = ("texts", "training", "measured", "vocabulary_map", "names")
 STUDENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "plain": ("distill", {}),
-    "augmentation": ("role-reversal", {"merge": "none", "augment": "both"}),
     "merge expmean": ("role-reversal", {"merge": "expmean", **WHOLE}),
+    "augmentation": ("role-reversal", {"merge": "none", "augment": "both"}),
     "both": ("role-reversal", {"merge": "expmean", "augment": "both", **WHOLE}),
     "expmean, whole words": ("role-reversal", {"merge": "expmean"}),
     **{f"merge {how}": ("role-reversal", {"merge": how, **WHOLE}) for how in ("mean", "max", "swap")},
@@ -270,14 +276,14 @@ def measured(model: Path, output: Path, wanted: argparse.Namespace, held_out: Se
     return found
 
 
-def written(teacher: Path, room: Path, documents: int, seed: int) -> tuple[Path, list[str]]:
+def written(teacher: Path, room: Path, documents: int, seed: int, tokens: int = TOKENS) -> tuple[Path, list[str]]:
     """Documents that the teacher writes by itself, as a file too, so that every student of a seed learns from the same."""
     sampling = Sampling(
-        card=inspect_model(str(teacher), ModelOptions()), documents=documents, tokens=TOKENS, seed=seed, room=room / "sampled",
+        card=inspect_model(str(teacher), ModelOptions()), documents=documents, tokens=tokens, seed=seed, room=room / "sampled",
         progress=lambda what, done, total: None,
     )  # fmt: skip
     texts = [text for text, _, _ in sampling.read() if text.strip()]
-    path = room / f"written-{seed}-{documents}.jsonl"
+    path = room / f"written-{seed}-{documents}x{tokens}.jsonl"
     path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
     return path, texts
 
@@ -296,26 +302,30 @@ def main() -> None:
     teacher = wanted.data / "models/stories260K/hf_converted"
     _, held_out = written(teacher, wanted.folder, HELD_OUT, 200)
     rows: list[dict[str, Any]] = json.loads(wanted.output.read_text())["models"] if wanted.output.is_file() else []
-    settings = {"training": TRAINING, "documents": DOCUMENTS, "tokens": TOKENS, "least_whole": WHOLE["least_whole"]}
+    settings = {"start": START, "start_tokens": START_TOKENS, "training": TRAINING, "documents": DOCUMENTS, "tokens": TOKENS}
 
-    def keep(name: str, seed: int | None, model: Path, **said: Any) -> None:
-        rows[:] = [row for row in rows if (row["model"], row["seed"]) != (name, seed)]
-        rows.append({"model": name, "seed": seed, **measured(model, wanted.folder / "scores", wanted, held_out), **said})
-        write_json(wanted.output, {**settings, "models": rows})
+    def keep(name: str, seed: int | None, model: Path, about: Mapping[str, Any]) -> None:
+        if any((row["model"], row["seed"]) == (name, seed) for row in rows):
+            return
+        found = measured(model, wanted.folder / "scores", wanted, held_out)
+        rows.append({"model": name, "seed": seed, **found, **{key: about.get(key) for key in KEPT}})
+        write_json(wanted.output, {**settings, **WHOLE, "models": rows})
 
-    if not any(row["model"] == "teacher" for row in rows):
-        keep("teacher", None, teacher)
-    for seed in map(int, wanted.seeds.split(",")):
-        corpus, _ = written(teacher, wanted.folder, DOCUMENTS, 100 + seed)
-        for name in wanted.only.split(";"):
+    def make(name: str, corpus: Path, method: str, options: Mapping[str, Any]) -> Product:
+        place = wanted.folder / name.replace(",", "").replace(" ", "-")
+        return mitigate(str(teacher), MitigateOptions(method=method, options=options, corpus=str(corpus), output_path=place))
+
+    start = make("start", written(teacher, wanted.folder, DOCUMENTS, 100, START_TOKENS)[0], "distill", START)
+    keep("teacher", None, teacher, {})
+    keep("start", 0, start.folder, start.about)
+    for name in wanted.only.split(";"):
+        for seed in map(int, wanted.seeds.split(",")):
+            corpus, _ = written(teacher, wanted.folder, DOCUMENTS, 100 + seed)
             method, options = STUDENTS[name]
-            place = wanted.folder / f"seed{seed}-{name.replace(',', '').replace(' ', '-')}"
-            request = MitigateOptions(
-                method=method, options={**TRAINING, "seed": seed, **options}, corpus=str(corpus), output_path=place
+            student = make(
+                f"seed{seed} {name}", corpus, method, {**TRAINING, "student": str(start.folder), "seed": seed, **options}
             )
-            about = mitigate(str(teacher), request).about
-            said = {"seconds": about["training"]["seconds"], "map": about.get("vocabulary_map", {}).get("words")}
-            keep(name, seed, place, **said, names=about.get("names"))
+            keep(name, seed, student.folder, student.about)
     table = pd.DataFrame(
         [{key: value["value"] if isinstance(value, dict) else value for key, value in row.items()} for row in rows]
     )

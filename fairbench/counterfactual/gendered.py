@@ -18,6 +18,7 @@ FILE = Path(__file__).with_name("gender.csv")
 
 KEPT = (
     *("(s)he", "s/he", "bachelor of", "bachelors of", "bachelor's degree", "bachelor's degrees", "bachelor's in", "Isle of Man"),
+    *("Miss World", "Miss Universe", "Miss USA", "Miss America", "Miss Teen", "Miss International", "Miss Earth"),
     "House of Lords",
 )
 """Where a gendered word says nothing of anyone's gender."""

@@ -77,8 +77,8 @@ class Swap:
         attribute: "gender", "race" (black, white, Asian) or "religion" (Jewish, Christian, Muslim).
         names: whether first names get counterparts too, each its one partner (gender only); or pairs (male, female) to take in
             the place of the published ones, such as `names.matched` finds for a corpus.
-        keep_full_names: whether a first name before a surname stays ("Anna Bell"), and so that name and its partner throughout the
-            text. Pronouns change all the same, unless they stand in a protected phrase.
+        keep_full_names: whether a first name before a surname stays ("Anna Bell"), and so that name and its partner throughout
+            the text. Pronouns change all the same, unless they stand in a protected phrase.
         protected: names and phrases that stay as they are, written as they are there, whole words ("Prince", "Her Majesty").
 
     Raises:
@@ -130,8 +130,8 @@ class Swap:
             One fewer than there are groups; empty where the text holds no word that is swapped.
 
         Example:
-            >>> [made.text for made in Swap("race").variants("a black man")]
-            ['a white man', 'an Asian man']
+            >>> [made.text for made in Swap("race").variants("A black man")]
+            ['A white man', 'An Asian man']
         """
         places = self._places(text)
         return tuple(self._turned(text, places, by) for by in range(1, len(self.lexicon.groups))) if places else ()

@@ -48,6 +48,7 @@ class Recipe:
         names: where the pairs of first names come from, which are exchanged too (NAMES).
         merge: how the teacher's probabilities are merged with those in the role-reversed context; "none": they are not.
         vocabulary_map: gendered words are mapped back to their counterparts before the merge (spec 23.8).
+        least_whole: a token is mapped if it is a whole word in this share of its occurrences, at least.
         normalize: log-probabilities are merged, not raw logits.
         restrict: only positions after a gendered word are merged.
         augment: what becomes of a text that holds a gendered word.
@@ -74,6 +75,7 @@ class Recipe:
     names: str = "corpus"
     merge: str = "none"
     vocabulary_map: bool = True
+    least_whole: float = 0.9
     normalize: bool = True
     restrict: bool = False
     augment: str = "none"

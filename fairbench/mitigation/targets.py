@@ -15,6 +15,7 @@ import torch
 from fairbench.mitigation.merge import merge, parts
 from fairbench.mitigation.recipe import Recipe
 from fairbench.mitigation.vocabulary import VocabularyMap
+from fairbench.models.heads import fused_activations
 
 Batch = Mapping[str, torch.Tensor]
 """`input_ids attention_mask` (rows, longest), `places` (rows, longest) with -1 where nothing is merged, and, if some row has a
@@ -124,7 +125,8 @@ class Teacher:
             longest = max(longest, others.shape[1])
             ids = _stacked(ids, others, longest, 0)  # what stands under a mask of 0 is not read
             mask = _stacked(mask, batch["other_mask"], longest, 0)
-        out = self.network(input_ids=ids, attention_mask=mask, output_hidden_states=hidden)
+        with fused_activations(self.network):
+            out = self.network(input_ids=ids, attention_mask=mask, output_hidden_states=hidden)
         row, place = batch["attention_mask"].nonzero(as_tuple=True)
         own = paired = row * longest + place
         if others is not None:

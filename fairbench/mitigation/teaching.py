@@ -199,7 +199,7 @@ def _map(recipe: Recipe, swap: Swap, model: Model, prepared: Prepared, kind: Kin
     if recipe.merge == "none" or not recipe.vocabulary_map:
         return None, None
     pairs = [(one, other) for one, other in swap.pairs()]
-    found = vocabulary_map(model.tokenizer, pairs, prepared.seen)
+    found = vocabulary_map(model.tokenizer, pairs, prepared.seen, recipe.least_whole)
     if not found.blocks:
         raise FairbenchError(
             f"The tokenizer of {model.card.name} has no pair of gendered words that are both single tokens and whole words "

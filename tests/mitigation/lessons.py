@@ -56,7 +56,9 @@ def mapped(model: Model) -> VocabularyMap:
 
 
 def some_texts(*documents: str) -> Texts:
-    return Texts(name="own", identity={"own": list(documents)}, provenance={}, documents=lambda: iter(documents), count=len(documents))
+    return Texts(
+        name="own", identity={"own": list(documents)}, provenance={}, documents=lambda: iter(documents), count=len(documents)
+    )
 
 
 def near(one: torch.Tensor, other: torch.Tensor, within: float) -> None:

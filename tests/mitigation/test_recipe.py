@@ -12,7 +12,7 @@ from fairbench.mitigation.recipe import Recipe
 from fairbench.models.loading import inspect_model
 from fairbench.registry import Registry
 
-METHODS = ("distill", "role_reversal", "role_reversal_finetune", "cda", "dropout", "focal")
+METHODS = ("distill", "role-reversal", "role-reversal-finetune", "cda", "dropout", "focal")
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,9 @@ def test_every_option_comes_to_a_recipe_and_every_default_can_be_read(card, meth
     file = Registry().method(method)
     options = file.resolve(card, read_options(method, file, {}), frozenset())
     assert set(options) == set(file.OPTIONS)
-    again = {name: str(value).lower() if isinstance(value, bool) else value for name, value in options.items() if value is not None}
+    again = {
+        name: str(value).lower() if isinstance(value, bool) else value for name, value in options.items() if value is not None
+    }
     assert read_options(method, file, again) == options, "what the card says can be given as options"
 
 
@@ -42,11 +44,11 @@ def test_every_option_comes_to_a_recipe_and_every_default_can_be_read(card, meth
     ("method", "given", "wanted"),
     [
         ("distill", {}, {"merge": "none", "kd_weight": 1.0, "lm_weight": 1.0, "teaches": True, "reverses": False}),
-        ("role_reversal", {}, {"merge": "expmean", "vocabulary_map": True, "lm_weight": 0.0, "names": "corpus"}),
-        ("role_reversal", {"merge": "none", "augment": "both"}, {"lm_weight": 1.0, "vocabulary_map": False, "reverses": True}),
-        ("role_reversal", {"normalize": "false"}, {"vocabulary_map": False}),
-        ("role_reversal", {"restrict": "true"}, {"vocabulary_map": False}),
-        ("role_reversal", {"lm_weight": "0.5"}, {"lm_weight": 0.5}),
+        ("role-reversal", {}, {"merge": "expmean", "vocabulary_map": True, "lm_weight": 0.0, "names": "corpus"}),
+        ("role-reversal", {"merge": "none", "augment": "both"}, {"lm_weight": 1.0, "vocabulary_map": False, "reverses": True}),
+        ("role-reversal", {"normalize": "false"}, {"vocabulary_map": False}),
+        ("role-reversal", {"restrict": "true"}, {"vocabulary_map": False}),
+        ("role-reversal", {"lm_weight": "0.5"}, {"lm_weight": 0.5}),
         ("cda", {}, {"augment": "both", "matched": True, "teaches": False, "lm_weight": 1.0, "kd_weight": 0.0}),
         ("cda", {"attribute": "race"}, {"names": "none"}),
         ("dropout", {"hidden": "0.3"}, {"dropout": (("resid_pdrop", 0.3), ("embd_pdrop", 0.3), ("attn_pdrop", 0.15))}),
@@ -62,13 +64,13 @@ def test_what_options_come_to(card, method, given, wanted):
 @pytest.mark.parametrize(
     ("method", "given", "words"),
     [
-        ("role_reversal", {"restrict": "true", "vocabulary_map": "true"}, "restrict=true.*Leave one of the two out"),
-        ("role_reversal", {"normalize": "false", "vocabulary_map": "yes"}, "normalize=false"),
-        ("role_reversal", {"merge": "none", "augment": "both", "vocabulary_map": "true"}, "there is no merge"),
-        ("role_reversal", {"merge": "none"}, "nothing would be reversed"),
-        ("role_reversal", {"attribute": "religion"}, "a merge is of two contexts"),
-        ("role_reversal", {"names": "published", "attribute": "race"}, "names=published"),
-        ("role_reversal", {"kd_weight": "0"}, "merge=expmean: the merged probabilities would be learnt by no term"),
+        ("role-reversal", {"restrict": "true", "vocabulary_map": "true"}, "restrict=true.*Leave one of the two out"),
+        ("role-reversal", {"normalize": "false", "vocabulary_map": "yes"}, "normalize=false"),
+        ("role-reversal", {"merge": "none", "augment": "both", "vocabulary_map": "true"}, "there is no merge"),
+        ("role-reversal", {"merge": "none"}, "nothing would be reversed"),
+        ("role-reversal", {"attribute": "religion"}, "a merge is of two contexts"),
+        ("role-reversal", {"names": "published", "attribute": "race"}, "names=published"),
+        ("role-reversal", {"kd_weight": "0"}, "merge=expmean: the merged probabilities would be learnt by no term"),
         ("distill", {"kd_weight": "0", "lm_weight": "0"}, "nothing would be learnt"),
         ("distill", {"layers": "half", "student": "there"}, "layers and student were both given"),
         ("distill", {"student": "/nowhere/at/all"}, "/nowhere/at/all"),
@@ -78,9 +80,9 @@ def test_what_options_come_to(card, method, given, wanted):
         ("distill", {"max_length": "2000"}, "takes at most 1024 tokens"),
         ("distill", {"max_length": "4"}, "max_length"),
         ("distill", {"merge": "max"}, "has no option 'merge'"),
-        ("role_reversal", {"merge": "expmaen"}, "expmean"),
-        ("role_reversal_finetune", {"merge": "none"}, "merge"),
-        ("role_reversal_finetune", {"layers": "2"}, "has no option 'layers'"),
+        ("role-reversal", {"merge": "expmaen"}, "expmean"),
+        ("role-reversal-finetune", {"merge": "none"}, "merge"),
+        ("role-reversal-finetune", {"layers": "2"}, "has no option 'layers'"),
         ("cda", {"augment": "none"}, "augment"),
         ("cda", {"epochs": "0"}, "epochs"),
         ("cda", {"learning_rate": "fast"}, "learning_rate"),

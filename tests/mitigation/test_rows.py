@@ -84,7 +84,9 @@ def test_a_long_document_is_cut_so_that_both_sides_face_each_other(name, length)
     assert len(made) > 5
     texts = [row["input_ids"][head : len(row["input_ids"]) - tail] for row in made]
     texts[-1] = texts[-1][: len(texts[-1]) - len(special.end)]
-    assert sum(texts, []) == whole["input_ids"][head : len(whole["input_ids"]) - tail - len(special.end)]
+    assert [token for text in texts for token in text] == whole["input_ids"][
+        head : len(whole["input_ids"]) - tail - len(special.end)
+    ]
     faced = known = 0
     for row in made:
         assert len(row["input_ids"]) <= length and len(row["other_ids"]) <= length
@@ -108,7 +110,9 @@ def test_where_no_cut_is_shared_the_ends_are_not_merged():
     one = model("gpt2")
     made = lessons.preparer(one, max_length=8)
     own, other = made.code(["tired and late", "umbrella"])
-    row = made._row(own, other, module.np.full(len(own.ids), -1, dtype=module.np.int32), module.Part(slice(0, 3), slice(0, 2), faced=False))
+    row = made._row(
+        own, other, module.np.full(len(own.ids), -1, dtype=module.np.int32), module.Part(slice(0, 3), slice(0, 2), faced=False)
+    )
     assert set(row["places"]) == {-1}
 
 
@@ -172,7 +176,9 @@ def test_texts_without_a_word_are_left_out_where_only_matched_ones_count():
     assert made.counted.unmatched == 1 and made.counted.documents == 3
 
 
-@pytest.mark.parametrize(("attribute", "text"), [("race", "Two black men and an Asian woman."), ("religion", "A rabbi met a Christian.")])
+@pytest.mark.parametrize(
+    ("attribute", "text"), [("race", "Two black men and an Asian woman."), ("religion", "A rabbi met a Christian.")]
+)
 def test_of_three_groups_every_other_assignment_is_learnt_from(attribute, text):
     one = model("gpt2")
     made = lessons.rows(one, (text,), merge="none", augment="both", attribute=attribute)
@@ -200,7 +206,10 @@ def test_prepared_rows_are_read_from_disk_and_made_once(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("documents", "recipe", "words"),
-    [(("",), {}, "none of its documents"), (("A house.", "Rain."), {"matched": True, "merge": "none", "augment": "both"}, "none of its 2")],
+    [
+        (("",), {}, "none of its documents"),
+        (("A house.", "Rain."), {"matched": True, "merge": "none", "augment": "both"}, "none of its 2"),
+    ],
 )
 def test_where_there_is_nothing_to_learn_from_it_says_why(documents, recipe, words, tmp_path):
     with pytest.raises(FairbenchError, match=words) as caught:

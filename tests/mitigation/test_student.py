@@ -138,7 +138,11 @@ def altered(tmp_path: Path, change: str) -> Path:
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [("tokens", "1 tokens have another number .* 'umbrellas'"), ("rows", "rows of their embeddings"), ("kind", "a masked model, and")],
+    [
+        ("tokens", "1 tokens have another number .* 'umbrellas'"),
+        ("rows", "rows of their embeddings"),
+        ("kind", "a masked model, and"),
+    ],
 )
 def test_a_given_student_must_share_its_teachers_vocabulary(change, words, tmp_path):
     name = folder("bert") if change == "kind" else altered(tmp_path, change)

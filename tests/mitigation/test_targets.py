@@ -157,7 +157,9 @@ RECIPES = {
     "kd": Recipe(merge="expmean", lm_weight=0.0, mask_share=0.5),
     "lm": Recipe(kd_weight=0.0, mask_share=0.5),
     "cosine": Recipe(kd_weight=0.0, lm_weight=0.0, cosine_weight=0.7, mask_share=0.5),
-    "focal": Recipe(kd_weight=0.0, lm_weight=0.0, temperature=3.0, focal=Focal(weight=2.0, alpha=1.0, beta=5.0, form="kl"), mask_share=0.5),
+    "focal": Recipe(
+        kd_weight=0.0, lm_weight=0.0, temperature=3.0, focal=Focal(weight=2.0, alpha=1.0, beta=5.0, form="kl"), mask_share=0.5
+    ),
     "all": Recipe(merge="max", kd_weight=0.5, lm_weight=1.5, cosine_weight=0.3, mask_share=0.5),
 }
 
@@ -185,7 +187,7 @@ def test_gradients_agree_with_finite_differences(name, what, monkeypatch):
 
     loss().backward()
     checked = 0
-    for parameter in list(student.parameters())[:: 4]:
+    for parameter in list(student.parameters())[::4]:
         if parameter.grad is None or not bool(parameter.grad.abs().max() > 1e-4):
             continue
         place = int(parameter.grad.abs().argmax())

@@ -38,6 +38,9 @@ NEEDS_TEXTS = True
 OPTIONS: Mapping[str, Option] = {
     "merge": Option(parsers.word(*MERGES), "expmean", f"of teacher and role-reversed teacher: {', '.join(MERGES)}"),
     "vocabulary_map": Option(parsers.yes_no, True, "gendered words are mapped back to their counterparts before the merge"),
+    "least_whole": Option(
+        parsers.real(0, 1), 0.9, "a token is mapped if it is a whole word in this share of its occurrences, at least"
+    ),
     "normalize": Option(parsers.yes_no, True, "log-probabilities are merged; false: raw logits"),
     "restrict": Option(parsers.yes_no, False, "only positions after a gendered word are merged (without the map)"),
     "augment": Option(parsers.word(*AUGMENT), "none", "texts with gendered words: as they are, both ways, or swapped only"),
