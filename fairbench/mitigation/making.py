@@ -19,7 +19,7 @@ from fairbench.files import digest, lock_of, require_writable, write_json
 from fairbench.mitigation import Estimate, Job, MethodFile, Progress, Texts
 from fairbench.mitigation.card import shown_name, write_card
 from fairbench.mitigation.processes import Processes
-from fairbench.models.loading import inspect_model
+from fairbench.models.loading import PLANTED_CARD, inspect_model, planted_card
 from fairbench.models.model import ModelOptions
 from fairbench.registry import Registry
 from fairbench.results import versions
@@ -103,7 +103,7 @@ def mitigate(model: str, wanted: MitigateOptions, progress: Progress = lambda wh
             said = found.make(job, fresh)
             about = _about(job, wanted, key, said)
             if processes.main:
-                _finish(fresh, target, about)
+                _finish(fresh, target, about, planted_card(Path(job.card.folder)))
                 _clear(job.room)
         processes.wait()
     return Product(target, about, fresh=True)
@@ -289,8 +289,13 @@ def _corpus(texts: Texts) -> dict[str, Any]:
     return {"name": shown_name(texts.name), **named}
 
 
-def _finish(fresh: Path, target: Path, about: Mapping[str, Any]) -> None:
-    """Writes what is known of a model, and puts its folder into its place, which is free or an empty folder."""
+def _finish(fresh: Path, target: Path, about: Mapping[str, Any], planted: Mapping[str, Any]) -> None:
+    """Writes what is known of a model, and puts its folder into its place, which is free or an empty folder.
+
+    What is made of a planted model knows the planted world alone: its sanity is asked in that language too.
+    """
+    if "sanity_text" in planted:
+        write_json(fresh / PLANTED_CARD, {"made_of": planted.get("name"), "sanity_text": planted["sanity_text"]})
     write_card(fresh, about)
     write_json(fresh / ABOUT, about)
     for path in fresh.iterdir():

@@ -32,6 +32,9 @@ HEADS = {
     "classification": "AutoModelForSequenceClassification",
 }
 
+PLANTED_CARD = "card.json"
+"""In the folder of a planted model: what it is."""
+
 SANITY_TEXT = (
     "The sun came up over the hills and the birds began to sing. A woman walked down the road to the market with her son. "
     "They bought bread, milk and some apples. The boy asked if they could go to the river after lunch. "
@@ -71,7 +74,7 @@ def inspect_model(name: str, options: ModelOptions | None = None) -> ModelCard:
         tokenizer = load_tokenizer(source.folder, name, options)
         vocabulary = int(config.get_text_config().vocab_size)
         notes = _notes(tokenizer, source.folder, vocabulary, name)
-        if fault := _planted_card(source.folder).get("undertrained"):
+        if fault := planted_card(source.folder).get("undertrained"):
             notes = (*notes, f"Undertrained planted model: {fault}")
     return ModelCard(
         name=name,
@@ -146,15 +149,15 @@ def load(card: ModelCard, head: Literal["next-sentence", "classification"] | Non
 
 def sanity_text(card: ModelCard) -> str:
     """A text that the model should find likely: its own for a planted model (card.json), else plain English of ours."""
-    text = _planted_card(Path(card.folder)).get("sanity_text")
+    text = planted_card(Path(card.folder)).get("sanity_text")
     if isinstance(text, list):
         text = " ".join(text)
     return text if isinstance(text, str) and text else SANITY_TEXT
 
 
-def _planted_card(folder: Path) -> dict[str, Any]:
-    """What a planted model says of itself; empty for any other model."""
-    path = folder / "card.json"
+def planted_card(folder: Path) -> dict[str, Any]:
+    """What a planted model, or one that was made of it, says of itself; empty for any other model."""
+    path = folder / PLANTED_CARD
     found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return found if isinstance(found, dict) else {}
 

@@ -40,7 +40,7 @@ class Shape:
     rows: int
     tokens: tuple[int, int]
     pairs: int
-    lm_weight: float = 1.0
+    lm_weight: float = 0.0
 
 
 SHAPES = {

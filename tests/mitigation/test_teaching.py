@@ -25,7 +25,7 @@ RECIPE = Recipe(layers=(0, 1), merge="expmean", lm_weight=0.0, names="none", max
 
 
 def classroom(room: Path, recipe: Recipe = RECIPE, model: str = "planted:causal-0.5", texts: tuple[str, ...] | None = None):
-    found = texts or tuple(documents(Dials(0.5), 60, 0))
+    found = texts or tuple(document.text for document in documents(60, Dials(gender=0.5)))
     card = inspect_model(model, ModelOptions(device="cpu"))
     job = Job(card=card, options={}, texts=lessons.some_texts(*found), room=room, progress=lambda *_: None)
     return teaching._classroom(job, recipe, Processes())
