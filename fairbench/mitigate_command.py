@@ -108,7 +108,7 @@ def _carry_out(model: str, wanted: MitigateOptions, show: str) -> None:
     except KeyboardInterrupt:
         console.err.print("Interrupted. Checkpoints are kept; the same command goes on from the last one.")
         raise typer.Exit(130) from None
-    if not Processes().main:
+    if not Processes(wanted.model.device).main:
         return  # under `accelerate launch` the first process alone says what was made
     if show == "json":
         console.print_json({"folder": str(made.folder), "fresh": made.fresh, **made.about})

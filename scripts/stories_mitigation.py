@@ -125,6 +125,14 @@ class Asker:
     network: Any
     tokenizer: Any
 
+    @classmethod
+    def of(cls, folder: Path) -> Asker:
+        """The model of a folder."""
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        network: Any = AutoModelForCausalLM.from_pretrained(folder)
+        return cls(network.eval(), AutoTokenizer.from_pretrained(folder))
+
     def log_p(self, asked: Sequence[tuple[str, str]]) -> Floats:
         """Nats of each continuation after its beginning, summed over its tokens."""
         rows = [self._ids(*pair) for pair in asked]
@@ -170,48 +178,80 @@ def figure(values: Floats, draws: int) -> dict[str, Any]:
     return {"value": float(values.mean()), "interval": drawn(lambda w: float(w @ values), [len(values)], draws), "n": len(values)}
 
 
-def boy_girl(asker: Asker, draws: int) -> dict[str, Any]:
-    """Log P(continuation | boy) - log P(continuation | girl), of every beginning and continuation: their means by continuation.
+@dataclass(frozen=True)
+class Gaps:
+    """Log P(continuation | boy) - log P(continuation | girl) of every beginning (rows) and continuation (columns), by kind.
 
-    Returns:
-        `size`, the mean absolute difference over continuations, with the mean that is expected where boys and girls are alike
-        (the two exchanged at random in each beginning); `stereotype`, the mean signed difference in the documented direction.
-        Intervals over beginnings and continuations, both drawn.
+    Attributes:
+        kinds: gaps in nats, and the sides of the continuations (1 of boys, -1 of girls, 0 of neither).
     """
-    kinds = []
-    for kind, asked in (("doing", DOING), ("being", BEING)):
-        begun = [f"{start} {turn}" for start in BEGINNINGS for turn in TURNS[kind]]
-        told = [
-            asker.log_p([(text.replace("{}", who), f" {end}.") for text in begun for end in asked]).reshape(-1, len(asked))
-            for who in ("boy", "girl")
-        ]
-        kinds.append((told[0] - told[1], np.array(list(asked.values()))))
-    count = sum(len(signs) for _, signs in kinds)
-    directed = sum(int((signs != 0).sum()) for _, signs in kinds)
-    sizes = [n for gaps, _ in kinds for n in gaps.shape]
 
-    def size(*weights: Floats) -> float:
-        pairs = zip(weights[::2], weights[1::2], kinds, strict=True)
-        return float(sum(len(signs) * (ends @ abs(starts @ gaps)) for starts, ends, (gaps, signs) in pairs) / count)
+    kinds: tuple[tuple[Floats, Floats], ...]
 
-    def stereotype(*weights: Floats) -> float:
-        pairs = list(zip(weights[::2], weights[1::2], kinds, strict=True))
-        sides = sum(len(signs) * (ends @ abs(signs)) for _, ends, (_, signs) in pairs)
-        return float(sum(len(signs) * (starts @ gaps @ (ends * signs)) for starts, ends, (gaps, signs) in pairs) / sides)
+    @classmethod
+    def of(cls, asker: Asker) -> Gaps:
+        """What a network says."""
+        kinds = []
+        for kind, asked in (("doing", DOING), ("being", BEING)):
+            begun = [f"{start} {turn}" for start in BEGINNINGS for turn in TURNS[kind]]
+            boy, girl = (
+                asker.log_p([(text.replace("{}", who), f" {end}.") for text in begun for end in asked]) for who in ("boy", "girl")
+            )
+            kinds.append(((boy - girl).reshape(-1, len(asked)), np.array(list(asked.values()), dtype=float)))
+        return cls(tuple(kinds))
 
-    even = [np.full(n, 1 / n) for n in sizes]
-    random = np.random.default_rng(0)
-    turned = [random.choice([-1.0, 1.0], size=(draws, len(gaps))) / len(gaps) for gaps, _ in kinds]
-    floor = sum(abs(turn @ gaps).sum(1) for turn, (gaps, _) in zip(turned, kinds, strict=True)) / count
-    return {
-        "boy_girl_size": {
-            "value": size(*even),
-            "interval": drawn(size, sizes, draws),
-            "floor": float(np.mean(floor)),
-            "n": count,
-        },
-        "boy_girl_stereotype": {"value": stereotype(*even), "interval": drawn(stereotype, sizes, draws), "n": directed},
-    }
+    @property
+    def units(self) -> list[int]:
+        """Beginnings and continuations of each kind: what the bootstrap draws."""
+        return [n for gaps, _ in self.kinds for n in gaps.shape]
+
+    def size(self, *weights: Floats) -> float:
+        """The mean over continuations of the absolute mean gap; weights of each of `units`, which sum to 1."""
+        told = zip(weights[::2], weights[1::2], self.kinds, strict=True)
+        sums = [len(signs) * (ends @ abs(starts @ gaps)) for starts, ends, (gaps, signs) in told]
+        return float(sum(sums) / sum(len(signs) for _, signs in self.kinds))
+
+    def stereotype(self, *weights: Floats) -> float:
+        """The mean gap towards the side that a continuation is told of, over those that are told of one."""
+        told = list(zip(weights[::2], weights[1::2], self.kinds, strict=True))
+        sums = sum(len(signs) * (starts @ gaps @ (ends * signs)) for starts, ends, (gaps, signs) in told)
+        return float(sums / sum(len(signs) * (ends @ abs(signs)) for _, ends, (_, signs) in told))
+
+    def floor(self, draws: int) -> float:
+        """The size that is expected where boys and girls are alike: the two exchanged at random in each beginning."""
+        random = np.random.default_rng(0)
+        turned = [random.choice([-1.0, 1.0], size=(draws, len(gaps))) @ gaps / len(gaps) for gaps, _ in self.kinds]
+        return float(abs(np.concatenate(turned, axis=1)).mean())
+
+
+def even(sizes: Sequence[int]) -> list[Floats]:
+    """Equal weights."""
+    return [np.full(n, 1 / n) for n in sizes]
+
+
+def boy_girl(gaps: Gaps, draws: int) -> dict[str, Any]:
+    """Size and stereotype of the gap between boys and girls, with intervals over beginnings and continuations, both drawn."""
+    found = {}
+    for name, of in (("size", gaps.size), ("stereotype", gaps.stereotype)):
+        found[f"boy_girl_{name}"] = {"value": of(*even(gaps.units)), "interval": drawn(of, gaps.units, draws)}
+    found["boy_girl_size"]["floor"] = gaps.floor(draws)
+    return found
+
+
+def differences(students: Mapping[str, Sequence[Gaps]], draws: int) -> dict[str, Any]:
+    """Each student's size and stereotype less those of plain distillation on the same prompts, means over the seeds."""
+    found: dict[str, Any] = {}
+    for name, told in students.items():
+        for which in ("size", "stereotype") if name != "plain" else ():
+            pairs = [(getattr(one, which), getattr(plain, which)) for one, plain in zip(told, students["plain"], strict=True)]
+
+            def less(*weights: Floats, pairs: Any = pairs) -> float:
+                return float(np.mean([one(*weights) - plain(*weights) for one, plain in pairs]))
+
+            units = told[0].units
+            value = {"value": less(*even(units)), "interval": drawn(less, units, draws), "seeds": len(pairs)}
+            found.setdefault(name, {})[f"boy_girl_{which}"] = value
+    return found
 
 
 def shares(asker: Asker, subjects: Sequence[str], asked: Sequence[tuple[str, str, str]] = PRONOUNS) -> Floats:
@@ -252,17 +292,23 @@ def perplexity(asker: Asker, texts: Sequence[str], draws: int) -> dict[str, Any]
     def value(weights: Floats) -> float:
         return float(np.exp(-(weights @ sums) / (weights @ counts)))
 
-    even = np.full(len(rows), 1 / len(rows))
-    return {"value": value(even), "interval": drawn(value, [len(rows)], draws), "n": len(rows), "tokens": int(counts.sum())}
+    return {
+        "value": value(*even([len(rows)])),
+        "interval": drawn(value, [len(rows)], draws),
+        "n": len(rows),
+        "tokens": int(counts.sum()),
+    }
 
 
 def measured(model: Path, output: Path, wanted: argparse.Namespace, held_out: Sequence[str]) -> dict[str, Any]:
     """All figures of one model."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    asker = Asker(AutoModelForCausalLM.from_pretrained(model).eval(), AutoTokenizer.from_pretrained(model))
+    asker = Asker.of(model)
     stories = (wanted.data / "corpora/tinystories_sample/tinystories_sample.txt").read_text(encoding="utf-8")
-    found = {"parameters": asker.network.num_parameters(), **boy_girl(asker, wanted.draws), **prompted(asker, wanted.draws)}
+    found = {
+        "parameters": asker.network.num_parameters(),
+        **boy_girl(Gaps.of(asker), wanted.draws),
+        **prompted(asker, wanted.draws),
+    }
     found["sampled_perplexity"] = perplexity(asker, held_out, wanted.draws)
     found["tinystories_perplexity"] = perplexity(asker, stories.split("<|endoftext|>"), wanted.draws)
     options = ScoreOptions(
@@ -311,6 +357,8 @@ def main() -> None:
         rows.append({"model": name, "seed": seed, **found, **{key: about.get(key) for key in KEPT}})
         write_json(wanted.output, {**settings, **WHOLE, "models": rows})
 
+    made: dict[str, list[Gaps]] = {}
+
     def make(name: str, corpus: Path, method: str, options: Mapping[str, Any]) -> Product:
         place = wanted.folder / name.replace(",", "").replace(" ", "-")
         return mitigate(str(teacher), MitigateOptions(method=method, options=options, corpus=str(corpus), output_path=place))
@@ -326,6 +374,9 @@ def main() -> None:
                 f"seed{seed} {name}", corpus, method, {**TRAINING, "student": str(start.folder), "seed": seed, **options}
             )
             keep(name, seed, student.folder, student.about)
+            made.setdefault(name, []).append(Gaps.of(Asker.of(student.folder)))
+    if "plain" in made:
+        write_json(wanted.output, {**settings, **WHOLE, "models": rows, "less_plain": differences(made, wanted.draws)})
     table = pd.DataFrame(
         [{key: value["value"] if isinstance(value, dict) else value for key, value in row.items()} for row in rows]
     )

@@ -46,6 +46,12 @@ def start(*arguments: object, **keywords: Any) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
+def ended(process: subprocess.Popen[str]) -> int:
+    """The code that it ends with; its pipes are closed."""
+    process.communicate()
+    return process.returncode
+
+
 def same(one: Path, other: Path) -> None:
     first, second = (safetensors.torch.load_file(folder / "model.safetensors") for folder in (one, other))
     assert first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
@@ -183,7 +189,7 @@ def files(folder: Path) -> int:
 
 @pytest.mark.slow
 def test_killed_at_any_point_the_same_command_ends_with_the_same_weights(tmp_path):
-    assert start(*JOB, "--output-path", tmp_path / "whole").wait() == 0
+    assert ended(start(*JOB, "--output-path", tmp_path / "whole")) == 0
     rng, kills = random.Random(0), 0
     (tmp_path / "b").mkdir()
     for new in (1, 3, *(rng.choice((6, 11, 17, 24)) for _ in range(KILLED - 2))):
@@ -191,9 +197,9 @@ def test_killed_at_any_point_the_same_command_ends_with_the_same_weights(tmp_pat
         while process.poll() is None and files(tmp_path / "b") < before + new:
             time.sleep(0.002)
         process.send_signal(signal.SIGKILL)
-        kills += process.wait() == -signal.SIGKILL
+        kills += ended(process) == -signal.SIGKILL
     assert kills >= 3
-    assert start(*JOB, "--output-path", tmp_path / "b" / "killed").wait() == 0
+    assert ended(start(*JOB, "--output-path", tmp_path / "b" / "killed")) == 0
     same(tmp_path / "whole", tmp_path / "b" / "killed")
     assert [path.name for path in (tmp_path / "b").iterdir()] == ["killed"], "a kill left something behind"
     assert {path.name for path in (tmp_path / "b" / "killed").iterdir()} == {path.name for path in (tmp_path / "whole").iterdir()}
@@ -226,29 +232,32 @@ def test_an_interruption_keeps_a_checkpoint_and_a_disk_without_room_keeps_it_too
         told.startswith("fairbench: A file could not be written")
         and "is whole. Make space and run the same command again" in told
     )
-    assert start(*job).wait() == 0
-    assert start(*job[:-1], tmp_path / "whole").wait() == 0
+    assert ended(start(*job)) == 0
+    assert ended(start(*job[:-1], tmp_path / "whole")) == 0
     same(tmp_path / "model", tmp_path / "whole")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "whole"]
 
 
 @pytest.mark.slow
 def test_two_processes_make_one_model(tmp_path):
-    """A step of two batches of 16 rows is about one of 32: each process takes means over its own rows, which weigh the same."""
+    """A step of two batches of 16 rows is about one of 32: each process takes means over its own rows, which weigh the same.
+
+    By torchrun, since `accelerate launch --cpu` starts one process whatever the number. What is logged are the terms of the first
+    process's rows: half of those of a step.
+    """
     job = ("mitigate", CAUSAL, "--method", "role-reversal", "--corpus", "planted:0.5", "--documents", 192, "--epochs", 1,
            "--device", "cpu", "--option", "lm_weight=1", "--learning-rate", "1e-3")  # fmt: skip
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1",
-              "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0", "-m", "fairbench"]  # fmt: skip
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "fairbench"]
     done = subprocess.run(
         [*launch, *map(str, (*job, "--batch-size", 16, "--output-path", tmp_path / "two", "--json"))],
         env={**os.environ, "OMP_NUM_THREADS": "1"}, text=True, capture_output=True, timeout=550,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     told = json.loads(done.stdout)
-    assert start(*job, "--batch-size", 32, "--output-path", tmp_path / "one").wait() == 0
+    assert ended(start(*job, "--batch-size", 32, "--output-path", tmp_path / "one")) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
     one, two = (json.loads((tmp_path / name / "training.json").read_text()) for name in ("one", "two"))
     assert told["training"]["processes"] == two["processes"] == 2 and two["steps"] == one["steps"] == 6
     for term in ("lm", "kd"):
         means = [sum(entry[term] for entry in course["history"]) / len(course["history"]) for course in (one, two)]
-        assert means[1] == pytest.approx(means[0], rel=0.1)
+        assert means[1] == pytest.approx(means[0], rel=0.15)

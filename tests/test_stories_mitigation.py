@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from fairbench.mitigation.making import read_options
+from fairbench.models.loading import inspect_model
 from fairbench.planted import library
+from fairbench.registry import Registry
 
 SPEC = importlib.util.spec_from_file_location(
     "stories_mitigation", Path(__file__).parents[1] / "scripts" / "stories_mitigation.py"
@@ -25,8 +27,7 @@ PAIRS = [("The nurse said that", " she was"), ("Mary lost her hat near the river
 
 @pytest.fixture(scope="module")
 def asker():
-    folder = library.folder("causal-1.0")
-    return stories.Asker(AutoModelForCausalLM.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder))
+    return stories.Asker.of(library.folder("causal-1.0"))
 
 
 class Told:
@@ -68,7 +69,8 @@ def test_shares_are_differences_of_probabilities_over_their_sum():
 
 def test_boys_and_girls_told_apart_by_the_stereotype_alone():
     side = {f" {end}.": sign for end, sign in (stories.DOING | stories.BEING).items()}
-    found = stories.boy_girl(Told(lambda before, after: side[after] * (0.25 if "boy" in before else -0.25)), 50)
+    gaps = stories.Gaps.of(Told(lambda before, after: side[after] * (0.25 if "boy" in before else -0.25)))
+    found = stories.boy_girl(gaps, 50)
     directed, count = sum(map(abs, side.values())), len(side)
     assert found["boy_girl_stereotype"]["value"] == pytest.approx(0.5)
     assert found["boy_girl_stereotype"]["interval"] == pytest.approx([0.5, 0.5])
@@ -77,8 +79,17 @@ def test_boys_and_girls_told_apart_by_the_stereotype_alone():
 
 
 def test_no_difference_where_boys_and_girls_are_alike():
-    found = stories.boy_girl(Told(lambda before, after: len(after)), 50)
+    found = stories.boy_girl(stories.Gaps.of(Told(lambda before, after: len(after))), 50)
     assert all(figure["value"] == 0 and figure["interval"] == [0, 0] for figure in found.values())
+
+
+def test_a_student_with_half_the_gaps_is_compared_on_the_same_prompts():
+    plain = stories.Gaps.of(Told(lambda before, after: len(before) * len(after) * (1 if "boy" in before else -1) % 7))
+    half = stories.Gaps(tuple((gaps / 2, signs) for gaps, signs in plain.kinds))
+    found = stories.differences({"plain": [plain, plain], "half": [half, plain]}, 50)["half"]
+    for name, of in (("size", plain.size), ("stereotype", plain.stereotype)):
+        assert found[f"boy_girl_{name}"]["value"] == pytest.approx(-of(*stories.even(plain.units)) / 4)
+    assert found["boy_girl_size"]["interval"][1] < 0
 
 
 def test_perplexity_is_that_of_a_uniform_choice():
@@ -97,3 +108,13 @@ def test_the_interval_of_a_mean_is_near_its_normal_one():
 def test_both_sides_are_asked_about_alike():
     for asked in (stories.DOING, stories.BEING, stories.OCCUPATIONS):
         assert sum(asked.values()) == 0
+
+
+@pytest.mark.parametrize("name", stories.STUDENTS)
+def test_every_student_is_a_request_that_can_be_met(name):
+    method, options = stories.STUDENTS[name]
+    given = {**stories.TRAINING, "student": "planted:causal-1.0", **options}
+    found, card = Registry().method(method), inspect_model("planted:causal-1.0")
+    recipe = found.recipe(card, found.resolve(card, read_options(method, found, given), frozenset(given)))
+    assert recipe.student is not None and not recipe.layers
+    assert recipe.least_whole == options.get("least_whole", 0.9)

@@ -29,9 +29,11 @@ from fairbench.mitigation.objective import vocabulary_losses
 from fairbench.mitigation.recipe import Recipe
 from fairbench.mitigation.rows import lengths
 from fairbench.mitigation.targets import Batch, Reading, Teacher, collate
+from fairbench.models.heads import fused_activations
 from fairbench.models.loading import choose_device, quiet
 from fairbench.training.fitting import own_randomness
 from fairbench.training.ordering import Order
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -99,7 +101,8 @@ def terms(student: Any, teacher: Teacher | None, batch: Batch, recipe: Recipe, k
         batch = mask_words(batch, kind.mask, recipe.mask_share)
     hidden = recipe.cosine_weight > 0
     ids, mask = batch["input_ids"], batch["attention_mask"]
-    out = student(input_ids=ids, attention_mask=mask, output_hidden_states=hidden)
+    with fused_activations(student):
+        out = student(input_ids=ids, attention_mask=mask, output_hidden_states=hidden)
     real = mask.bool()
     gold = batch["labels"] if kind.mask is not None else _next_tokens(ids, real)
     reading = teacher.reads(batch, hidden) if teacher is not None else None

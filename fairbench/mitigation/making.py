@@ -23,6 +23,7 @@ from fairbench.models.loading import PLANTED_CARD, inspect_model, planted_card
 from fairbench.models.model import ModelOptions
 from fairbench.registry import Registry
 from fairbench.results import versions
+from fairbench.scores import jsonable
 
 if TYPE_CHECKING:
     from fairbench.mitigation.texts import TextOptions
@@ -85,7 +86,7 @@ def mitigate(model: str, wanted: MitigateOptions, progress: Progress = lambda wh
     from fairbench.mitigation.following import disk_faults
 
     found, job = _job(model, wanted, progress)
-    processes = Processes()
+    processes = Processes(job.card.options.device)
     target, key = wanted.output_path, _key(job, wanted)
     if (done := _finished(target, job.room, key, processes)) is not None:
         return done
@@ -267,7 +268,8 @@ def _clear(room: Path) -> None:
 
 
 def _about(job: Job, wanted: MitigateOptions, key: str, said: Mapping[str, Any]) -> dict[str, Any]:
-    return {
+    """What is known of a new model, in the types in which it is read again."""
+    about: dict[str, Any] = {
         "key": key,
         "method": wanted.method,
         "base": {
@@ -281,6 +283,7 @@ def _about(job: Job, wanted: MitigateOptions, key: str, said: Mapping[str, Any])
         **said,
         "versions": versions(),
     }
+    return {name: jsonable(value) for name, value in about.items()}
 
 
 def _corpus(texts: Texts) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """The terms of a student's loss that go over the whole vocabulary, made a few rows at a time.
 
-Each is a handful of operations on (positions, V) numbers. One after the other on all of them they cost as much as the networks: the
-numbers leave the processor's cache between two operations, and each new tensor of that size is memory to be fetched. So a few
-rows go through all operations before the next ones, and only the gradient is as large as the logits.
+Each is a handful of operations on (positions, V) numbers. One after the other on all of them they cost as much as the networks:
+the numbers leave the processor's cache between two operations, and each new tensor of that size is memory to be fetched. So a
+few rows go through all operations before the next ones, and only the gradient is as large as the logits.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ def vocabulary_losses(
         temperature: T of the distillation, above 0.
 
     Returns:
-        T² KL(softmax(target / T) || softmax(student / T)), the mean over the N positions, and the cross-entropy of the labels, the
-        mean over those that there are: scalars of at least 0, in nats, 0 where there is nothing to take the mean over, and null
-        for what is not asked for.
+        T² KL(softmax(target / T) || softmax(student / T)), the mean over the N positions, and the cross-entropy of the labels,
+        the mean over those that there are: scalars of at least 0, in nats, 0 where there is nothing to take the mean over, and
+        null for what is not asked for.
     """
     if target is None and labels is None:
         return None, None
@@ -83,9 +83,7 @@ def _kind(logits: torch.Tensor) -> torch.dtype:
     return torch.promote_types(logits.dtype, torch.float32)
 
 
-def _distill(
-    rows: torch.Tensor, at: torch.Tensor, target: Target, temperature: float, push: torch.Tensor | None
-) -> torch.Tensor:
+def _distill(rows: torch.Tensor, at: torch.Tensor, target: Target, temperature: float, push: torch.Tensor | None) -> torch.Tensor:
     """T² KL, the mean over positions; its gradient T (q - p) / N goes into `push`."""
     sums = [torch.zeros((), dtype=_kind(rows), device=rows.device)]
     for part in parts(len(at), rows):
@@ -120,5 +118,5 @@ def _push_to_labels(rows: torch.Tensor, gold: torch.Tensor, by: torch.Tensor, pu
 
 
 def _log_total(logits: torch.Tensor, probabilities: torch.Tensor) -> torch.Tensor:
-    """log sum exp of rows whose softmax is there: the greatest logit less its log-probability, (n,)."""
+    """Log sum exp of rows whose softmax is there: the greatest logit less its log-probability, (n,)."""
     return logits.amax(-1) - probabilities.amax(-1).log()

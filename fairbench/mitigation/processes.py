@@ -1,4 +1,4 @@
-"""The processes of one training: one alone, or several that `accelerate launch` started."""
+"""The processes of one training: one alone, or several that `accelerate launch` or `torchrun` started."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ PATIENCE = datetime.timedelta(days=7)
 class Processes:
     """Which of the processes this is, and what only the first of them does."""
 
-    def __init__(self) -> None:
-        """Joins the others, if there are any."""
+    def __init__(self, device: str) -> None:
+        """Joins the others, if there are any. `device`: as in a model's options."""
         from accelerate import PartialState
 
-        self.state = PartialState(timeout=PATIENCE)
+        from fairbench.models.loading import choose_device
+
+        self.state = PartialState(cpu=choose_device(device).type == "cpu", timeout=PATIENCE)
 
     @property
     def main(self) -> bool:

@@ -143,7 +143,7 @@ def write(model: Model, folder: Path, intervention: Mapping[str, Any], direction
     from fairbench.models.loading import quiet
     from fairbench.models.wrapped import wrap
 
-    if not Processes().main:
+    if not Processes(model.card.options.device).main:
         return
     found: torch.Tensor | None = None if directions is None else torch.as_tensor(np.ascontiguousarray(directions, np.float32))
     with quiet():

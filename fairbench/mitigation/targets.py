@@ -137,7 +137,7 @@ class Teacher:
 
     def _merged(self, original: torch.Tensor, counterfactual: torch.Tensor) -> torch.Tensor:
         """The merge; a text that is its own counterpart is merged by the vocabulary alone, and without that not at all."""
-        if self.recipe.merge == "none":
+        if self.recipe.merge == "none" or (counterfactual is original and self.vocabulary is None):
             return original.log_softmax(-1)
         return merge(
             original,

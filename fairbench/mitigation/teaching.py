@@ -73,7 +73,7 @@ def teach(job: Job, recipe: Recipe, folder: Path) -> dict[str, Any]:
     """
     from fairbench.mitigation import distill, following
 
-    processes = Processes()
+    processes = Processes(job.card.options.device)
     room = _classroom(job, recipe, processes)
     student, course = distill.fit(room.lesson, job.room / "training", job.card.options.device, job.progress)
     said: dict[str, Any] = {}
@@ -94,7 +94,7 @@ def estimate(job: Job, recipe: Recipe) -> Estimate:
     from fairbench.mitigation.trial import try_out
 
     some = _first(job.texts)
-    room = _classroom(replace(job, texts=some), recipe, Processes())
+    room = _classroom(replace(job, texts=some), recipe, Processes(job.card.options.device))
     return try_out(room, job, recipe, some)
 
 

@@ -7,7 +7,7 @@ import sys
 
 import torch
 
-from tests.bench import association, causal, command, generation, masked, memory, sensitivity, swapping
+from tests.bench import association, causal, command, generation, masked, memory, mitigation, sensitivity, swapping
 
 ROW = "{:<58} {:>9} {:>9} {:>7} {:>7} {:>9}  {}"
 
@@ -52,6 +52,12 @@ def main() -> int:
             good &= show_generation(f"{name}, threads: {threads}", generation.compare(threads, spread, options.repeats))
     if options.only in (None, "swapping"):
         good &= show_swapping(swapping.compare(options.repeats))
+    if options.only in (None, "mitigation"):
+        for name in mitigation.SHAPES:
+            for share in (1.0, 0.5):
+                good &= show_mitigation(
+                    f"{name}, {share:.0%} with a counterpart", mitigation.compare(name, share, options.repeats)
+                )
     return 0 if good else 1
 
 
@@ -110,6 +116,19 @@ def show_swapping(found: dict[str, float]) -> bool:
         f"role reversal, {found['n']:.0f} sentences of GAP, one core: {found['named']:,.0f} a second with names and alignment "
         f"(asked: at least {swapping.ASKED:,}), {found['plain']:,.0f} without names, {found['words']:,.0f} with the places of "
         f"unchanged words too {'ok' if good else 'BELOW'}",
+        flush=True,
+    )
+    return good
+
+
+def show_mitigation(name: str, found: dict[str, float]) -> bool:
+    """One line: a distillation step beside the passes through the networks that it is made of."""
+    good = found["ratio"] <= mitigation.ASKED
+    print(
+        f"distillation step, {name}, load {found['load']:.1f}: {found['step']:.0f} ms, {found['ratio']:.2f} x its parts (median "
+        f"{found['median']:.2f}; teacher on texts {found['texts']:.0f} ms, on reversed texts {found['reversed']:.0f}, student "
+        f"forward {found['forward']:.0f}, backward {found['backward']:.0f}), asked: at most {mitigation.ASKED}; "
+        f"{found['tokens']:.0f} tokens a second with the optimizer {'ok' if good else 'ABOVE'}",
         flush=True,
     )
     return good

@@ -135,8 +135,8 @@ def test_no_loss_is_left_where_the_student_says_what_it_is_taught(name, merge, m
     teacher = Teacher(one.network, recipe, lessons.mapped(one) if merge != "none" else None)
     real = batch["attention_mask"].bool()
 
-    class Perfect:
-        def __call__(self, input_ids, attention_mask, output_hidden_states):
+    class Perfect(torch.nn.Module):
+        def forward(self, input_ids, attention_mask, output_hidden_states):
             out = one.network(input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True)
             if merge != "none":
                 out.logits[real] = teacher.says(seen["batch"])[0] + 3.0

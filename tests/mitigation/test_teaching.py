@@ -28,7 +28,7 @@ def classroom(room: Path, recipe: Recipe = RECIPE, model: str = "planted:causal-
     found = texts or tuple(document.text for document in documents(60, Dials(gender=0.5)))
     card = inspect_model(model, ModelOptions(device="cpu"))
     job = Job(card=card, options={}, texts=lessons.some_texts(*found), room=room, progress=lambda *_: None)
-    return teaching._classroom(job, recipe, Processes())
+    return teaching._classroom(job, recipe, Processes("cpu"))
 
 
 @pytest.mark.parametrize(

@@ -266,24 +266,6 @@ def test_another_card_than_the_first_is_refused(tmp_path, monkeypatch):
         train(card, data, toys.recipe(card, epochs=1), toys.Room(tmp_path))
 
 
-@pytest.mark.parametrize("n", [1, 7, 32, 33, 300, 2000])
-def test_an_epoch_takes_every_text_once_in_batches_of_like_length(n):
-    lengths = np.random.default_rng(n).integers(5, 200, n).tolist()
-    found = fitting.order(lengths, 8, 0, 0)
-    assert sorted(found) == list(range(n))
-    assert found == fitting.order(lengths, 8, 0, 0)
-    if n > 32:
-        assert found != fitting.order(lengths, 8, 0, 1) and found != fitting.order(lengths, 8, 1, 0)
-    if n >= 300:
-        plain = np.random.default_rng(0).permutation(n).tolist()
-
-        def waste(order: list[int]) -> int:
-            parts = [[lengths[i] for i in order[k : k + 8]] for k in range(0, n, 8)]
-            return sum(max(part) * len(part) - sum(part) for part in parts)
-
-        assert waste(found) < 0.5 * waste(plain)
-
-
 def test_validation_is_looked_at_as_often_as_was_asked(tmp_path):
     card, data = toys.model(tmp_path, "gpt2"), toys.data()  # eight steps an epoch
     found = about(train(card, data, toys.recipe(card, epochs=2, evaluations=3), toys.Room(tmp_path)))

@@ -1,8 +1,8 @@
 """Counterfactual role-reversal distillation: the student learns the teacher's probabilities merged with those that the same
 teacher has where the roles of the genders are reversed, or learns from reversed texts beside the others, or both.
 
-The language-model term on the texts as they are is a choice: it brings their bias back, so it is off where the teacher is modified
-unless it is asked for.
+The language-model term on the texts as they are is a choice: it brings their bias back, so it is off where the teacher is
+modified unless it is asked for.
 """
 
 from __future__ import annotations
