@@ -245,7 +245,7 @@ def print_changes(made: Mitigated) -> None:
         {
             "score": change.what,
             **{
-                when: f"{figure(score.value, score.value)} {interval_text(score)}"
+                when: f"{figure(score.value)} {interval_text(score.interval)}"
                 for when, score in (("before", change.before), ("after", change.after))
             },
         }

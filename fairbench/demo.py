@@ -105,7 +105,9 @@ def verdict(name: str, run: Run, called: str | None = None) -> Verdict:
     figures = "; ".join(f"{kind} {_figures(found[key])}" for key, kind in EVIDENCE.items())
     margin = found["planted_pairs", "crows_pairs_margin"]
     margins = f"; mean margin {margin.value:+.2f} nats" if margin.value is not None else ""
-    sentence = f"{called or name} (planted gap {card(name)['planted_gap']:.2f}): {what}. Prefers the stereotype in {figures}{margins}."
+    sentence = (
+        f"{called or name} (planted gap {card(name)['planted_gap']:.2f}): {what}. Prefers the stereotype in {figures}{margins}."
+    )
     return Verdict(name, sentence, biased)
 
 

@@ -144,10 +144,12 @@ def main() -> None:
             rows = [row for row in rows if (row["student"], row["seed"]) != (name, seed)]
             scratch = wanted.folder / "mitigated" / f"scores-seed{seed}"
             rows.append({"student": name, "seed": seed, **measured(place, scratch, seed, wanted.draws)})
-            write_json(wanted.output, {"training": {**TRAINING, "temperature": TEMPERATURE}, "documents": DOCUMENTS, "students": rows})
+            write_json(
+                wanted.output, {"training": {**TRAINING, "temperature": TEMPERATURE}, "documents": DOCUMENTS, "students": rows}
+            )
         shutil.rmtree(wanted.folder / "mitigated" / f"scores-seed{seed}", ignore_errors=True)
     table = pd.DataFrame(rows).drop(columns=[c for row in rows[:1] for c in row if c.endswith("_interval")])
-    print(table.groupby("student").mean(numeric_only=True).drop(columns="seed").round(3).T.to_string())  # noqa: T201
+    print(table.groupby("student").mean(numeric_only=True).drop(columns="seed").round(3).T.to_string())
 
 
 if __name__ == "__main__":

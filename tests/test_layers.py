@@ -41,7 +41,19 @@ LAYERS = (
     ("probes", "judges", "training"),
     ("mitigation", "planted", "plan", "naming", "judging", "preparation", "asking", "study", "sweeps", "engine"),
     ("compare", "validate", "report", "demo", "agreement", "following", "judgements"),
-    ("cli", "score_command", "agreement_command", "judge_command", "mitigate_command", "swap_command", "console", "cards", "flags", "figures", "layout"),
+    (
+        "cli",
+        "score_command",
+        "agreement_command",
+        "judge_command",
+        "mitigate_command",
+        "swap_command",
+        "console",
+        "cards",
+        "flags",
+        "figures",
+        "layout",
+    ),
 )
 RANK = {room: rank for rank, layer in enumerate(LAYERS) for room in layer}
 FOUNDATION = set(LAYERS[0])

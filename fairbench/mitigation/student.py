@@ -85,6 +85,8 @@ def from_layers(teacher: Model, places: Sequence[int]) -> PreTrainedModel:
             f"No student can be made of layers of {teacher.card.name} ({teacher.card.architecture}): with {len(places)} layers "
             f"it has other parts ({odd}). Give a student with option student=FOLDER."
         )
+    if network.can_generate():
+        student.generation_config = copy.deepcopy(network.generation_config)  # end tokens of chat models stand there alone
     found: PreTrainedModel = student.float()
     return found
 
