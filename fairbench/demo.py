@@ -1,4 +1,4 @@
-"""The demonstration: planted models are scored, the most biased one is mitigated, and what the scores say is said in plain words."""
+"""The demonstration: planted models are scored, the most biased is mitigated, and what the scores say is said in plain words."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MITIGATION = MitigateOptions(
     texts=TextOptions(documents=8_000, seed=1),
     output_path=Path("mitigated"),
 )
-"""What is done to it: about a minute on one processor. `scripts/planted_mitigation.py` does it at length, with students of half the size."""
+"""What is done to it. `scripts/planted_mitigation.py` does it at length, with students of half the size."""
 
 SHOWN = {
     ("planted_pairs", "crows_pairs"): "stereotyped pairs preferred, %",

@@ -154,8 +154,12 @@ def _print_estimate(model: str, wanted: MitigateOptions, as_json: bool) -> None:
     if as_json:
         console.print_json({**found.what, "bytes": found.bytes, "seconds": found.seconds})
         return
-    fields = {name.replace("_", " "): _shown(value) for name, value in found.what.items() if value not in (None, [], ())}
+    warnings = found.what.get("warnings", ())
+    shown = {name: value for name, value in found.what.items() if name != "warnings" and value is not None}
+    fields = {name.replace("_", " "): _shown(value) for name, value in shown.items()}
     console.print_fields(f"Plan of {wanted.output_path}", [*{**fields, **_costs(found)}.items()])
+    for warning in warnings:
+        console.out.print(f"! {warning}", style="yellow", markup=False)
 
 
 def _costs(found: Estimate) -> dict[str, str]:

@@ -1,9 +1,9 @@
 """What each mitigation does to planted bias, and what it costs: students with half the layers of a biased teacher.
 
 Teachers are the causal planted models at dial 1 of three seeds; each student learns from the planted text itself. Measured on
-teacher and students: the gap in probabilities (pronouns after occupations, traits after gendered nouns), the signed polarity gap of
-what they write, WEAT, pairs, coreference (a pronoun after a person whose gender is told), and perplexity on biased and on neutral
-text. Takes about an hour on one core.
+teacher and students: the gap in probabilities (pronouns after occupations, traits after gendered nouns), the signed polarity gap
+of what they write, WEAT, pairs, coreference (a pronoun after a person whose gender is told), and perplexity on biased and on
+neutral text. Takes about an hour and a half on one core.
 """
 
 from __future__ import annotations

@@ -377,10 +377,10 @@ def main() -> None:
             made.setdefault(name, []).append(Gaps.of(Asker.of(student.folder)))
     if "plain" in made:
         write_json(wanted.output, {**settings, **WHOLE, "models": rows, "less_plain": differences(made, wanted.draws)})
-    table = pd.DataFrame(
-        [{key: value["value"] if isinstance(value, dict) else value for key, value in row.items()} for row in rows]
-    )
-    print(table.groupby("model").mean(numeric_only=True).drop(columns="seed").round(3).T.to_string())
+    told = [
+        {"model": row["model"]} | {k: v["value"] for k, v in row.items() if isinstance(v, dict) and "value" in v} for row in rows
+    ]
+    print(pd.DataFrame(told).groupby("model", sort=False).mean().round(3).T.to_string())
 
 
 if __name__ == "__main__":

@@ -42,6 +42,7 @@ LAYERS = (
     ("mitigation", "planted", "plan", "naming", "judging", "preparation", "asking", "study", "sweeps", "engine"),
     ("compare", "validate", "report", "demo", "agreement", "following", "judgements"),
     (
+        "__main__",
         "cli",
         "score_command",
         "agreement_command",
@@ -118,6 +119,7 @@ def test_no_arrow_goes_up(path: Path):
 @pytest.mark.parametrize("path", HOUSE, ids=name)
 def test_only_the_command_line_prints(path: Path):
     assert "console" not in rooms(imported(path)) or room_of(path) in (
+        "__main__",
         "cli",
         "score_command",
         "agreement_command",

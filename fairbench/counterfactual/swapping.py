@@ -5,11 +5,13 @@ With two groups each takes the other's place; with more each takes the place of 
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fairbench.counterfactual import gendered
 from fairbench.counterfactual.colours import speaks_of_people
@@ -28,8 +30,13 @@ from fairbench.counterfactual.lexicon import (
 )  # fmt: skip
 from fairbench.counterfactual.names import is_first_name, names, surname
 from fairbench.errors import FairbenchError, did_you_mean
+from fairbench.files import digest, file_sha256
 
 FOLDER = Path(__file__).parent
+
+RULES_VERSION = 1
+"""Raised when the rules (not the lists) swap some text otherwise than before."""
+
 _WORD = re.compile(r"\w+|[^\w\s]")
 
 
@@ -136,6 +143,10 @@ class Swap:
         places = self._places(text)
         return tuple(self._turned(text, places, by) for by in range(1, len(self.lexicon.groups))) if places else ()
 
+    def as_dict(self) -> dict[str, Any]:
+        """All of it that can change a text, JSON-ready."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in dataclasses.asdict(self).items()}
+
     def pairs(self) -> tuple[tuple[str, ...], ...]:
         """Counterparts of one word each, as they are written inside a sentence: (he, she), (James, Barbara) ...
 
@@ -189,6 +200,13 @@ class Swap:
             if new := _counterpart(text, place, by):
                 made += changes(text, place, new)
         return Reversed(*splice(text, made))
+
+
+@functools.cache
+def rules_digest() -> str:
+    """A digest of all lists and the version of the rules: another one may swap some text otherwise."""
+    files = sorted(path for path in FOLDER.iterdir() if path.suffix in (".csv", ".txt"))
+    return digest([RULES_VERSION, *((path.name, file_sha256(path)) for path in files)])
 
 
 def _one_word(word: str) -> bool:

@@ -44,6 +44,7 @@ class Texts:
         provenance: where they come from, for the card, JSON-ready.
         documents: reads them anew, in order, each a whole document.
         count: how many there are; null where that is not known before they are read (a stream).
+        asked: how many were asked for, at most; null for all. Unlike `count` it never changes between two runs.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Texts:
     provenance: Mapping[str, Any]
     documents: Callable[[], Iterator[str]]
     count: int | None = None
+    asked: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ an interruption left, and finds a finished model as it is; another command does 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import shutil
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fairbench.counterfactual.swapping import rules_digest
 from fairbench.errors import FairbenchError, did_you_mean
 from fairbench.files import digest, lock_of, require_writable, write_json
 from fairbench.mitigation import Estimate, Job, MethodFile, Progress, Texts
@@ -87,7 +89,7 @@ def mitigate(model: str, wanted: MitigateOptions, progress: Progress = lambda wh
 
     found, job = _job(model, wanted, progress)
     processes = Processes(job.card.options.device)
-    target, key = wanted.output_path, _key(job, wanted)
+    target, key = wanted.output_path, _key(job, wanted, processes)
     if (done := _finished(target, job.room, key, processes)) is not None:
         return done
     with disk_faults(job.room), lock_of(target) if processes.main else contextlib.nullcontext():
@@ -116,14 +118,15 @@ def estimate(model: str, wanted: MitigateOptions, progress: Progress = lambda wh
     Raises:
         FairbenchError: as `mitigate`.
     """
-    import dataclasses
     import tempfile
 
     with tempfile.TemporaryDirectory() as scratch:
         found, job = _job(model, wanted, progress, Path(scratch))
         told = found.estimate(job)
     options = {f"option {name}": value for name, value in job.options.items()}
-    return dataclasses.replace(told, what={"method": wanted.method, "model": job.card.name, **told.what, **options})
+    warnings = [*_of_texts(job), *told.what.get("warnings", ())]
+    what = {"method": wanted.method, "model": job.card.name, **told.what, **options, "warnings": warnings}
+    return dataclasses.replace(told, what=what)
 
 
 def read_options(method: str, found: MethodFile, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -180,14 +183,15 @@ def _texts(wanted: MitigateOptions, found: MethodFile, card: Any, registry: Regi
     return open_texts(wanted.corpus, card, wanted.texts or TextOptions(), room, registry, progress)
 
 
-def _key(job: Job, wanted: MitigateOptions) -> str:
+def _key(job: Job, wanted: MitigateOptions, processes: Processes) -> str:
     """The name of what is made: a hash over all that makes it."""
     method = Registry().method(wanted.method)
     texts = None if job.texts is None else job.texts.identity
     student = {}
     if job.options.get("student"):
-        student = inspect_model(job.options["student"]).identity
-    return digest([MADE_VERSION, wanted.method, method.VERSION, job.card.identity, student, dict(job.options), texts])[:32]
+        student = inspect_model(job.options["student"], dataclasses.replace(wanted.model, revision=None)).identity
+    made_by = [MADE_VERSION, wanted.method, method.VERSION, rules_digest(), processes.count]  # each takes a batch of its own
+    return digest([*made_by, job.card.identity, student, dict(job.options), texts])[:32]
 
 
 def _finished(target: Path, room: Path, key: str, processes: Processes) -> Product | None:
@@ -247,14 +251,14 @@ def _job_in(room: Path) -> str | None:
 def _given_up(room: Path, processes: Processes) -> Iterator[None]:
     """Leaves no unfinished model behind a request that can't be served: another one has to be made, under another key.
 
-    A full disk is no such fault: the same command goes on with what is there.
+    A full disk is no such fault, nor is what went wrong after a checkpoint was written: the same command goes on with that.
     """
-    from fairbench.mitigation.following import DiskFullError
+    from fairbench.mitigation.following import DiskFullError, last_checkpoint
 
     try:
         yield
     except FairbenchError as error:
-        if processes.main and not isinstance(error, DiskFullError):
+        if processes.main and not isinstance(error, DiskFullError) and last_checkpoint(room / "training") is None:
             _clear(room)
         raise
 
@@ -281,14 +285,20 @@ def _about(job: Job, wanted: MitigateOptions, key: str, said: Mapping[str, Any])
         "options": {name: shown_name(value) if name == "student" else value for name, value in job.options.items()},
         "corpus": None if job.texts is None else _corpus(job.texts),
         **said,
+        "warnings": [*_of_texts(job), *said.get("warnings", ())],
         "versions": versions(),
     }
     return {name: jsonable(value) for name, value in about.items()}
 
 
+def _of_texts(job: Job) -> list[str]:
+    """What must be said of the texts: that only the first were read, that a revision was not pinned."""
+    return [] if job.texts is None else list(job.texts.provenance.get("warnings", ()))
+
+
 def _corpus(texts: Texts) -> dict[str, Any]:
     """Where texts come from, without the folders of this machine."""
-    named = {name: value for name, value in texts.provenance.items() if name != "corpus"}
+    named = {name: value for name, value in texts.provenance.items() if name not in ("corpus", "warnings")}
     return {"name": shown_name(texts.name), **named}
 
 

@@ -46,6 +46,8 @@ class Recipe:
         layers: layers of the teacher that such a student keeps.
         attribute: whose roles are reversed ("gender").
         names: where the pairs of first names come from, which are exchanged too (NAMES).
+        keep_full_names: a first name before a surname stays.
+        protected: names and phrases that stay as they are.
         merge: how the teacher's probabilities are merged with those in the role-reversed context; "none": they are not.
         vocabulary_map: gendered words are mapped back to their counterparts before the merge (spec 23.8).
         least_whole: a token is mapped if it is a whole word in this share of its occurrences, at least.
@@ -62,7 +64,7 @@ class Recipe:
         steps: optimizer steps, in the place of epochs; 0: the epochs count.
         learning_rate: the highest: it rises linearly over the warmup and falls linearly to 0.
         batch_size: rows a step and process.
-        accumulation: batches a step.
+        accumulation: batches a step, whose losses are averaged: batches of short texts weigh as much as those of long ones.
         max_length: tokens of a row, special ones included; a longer text becomes several rows.
         seed: of the order of the rows, masks and dropout.
         save_steps: steps between checkpoints; 0 for 20 checkpoints in all.
@@ -73,6 +75,8 @@ class Recipe:
     layers: tuple[int, ...] = ()
     attribute: str = "gender"
     names: str = "corpus"
+    keep_full_names: bool = False
+    protected: tuple[str, ...] = ()
     merge: str = "none"
     vocabulary_map: bool = True
     least_whole: float = 0.9
@@ -103,7 +107,7 @@ class Recipe:
     @property
     def reverses(self) -> bool:
         """Whether texts are reversed at all."""
-        return self.merge != "none" or self.augment != "none"
+        return self.merge != "none" or self.augment != "none" or self.matched
 
     @property
     def teaches(self) -> bool:
@@ -150,6 +154,8 @@ def reversal_options() -> dict[str, Option]:
             None,
             "first names are exchanged too, by pairs matched in the texts (corpus, the default for gender) or published ones",
         ),
+        "keep_full_names": Option(parsers.yes_no, False, "a first name before a surname stays, throughout a text"),
+        "protected": Option(_phrases, (), "names and phrases that stay as they are written here, joined by ;"),
     }
 
 
@@ -268,6 +274,14 @@ def recipe_of(options: Mapping[str, Any], **fixed: Any) -> Recipe:
     """
     names = {field.name for field in dataclasses.fields(Recipe)}
     return Recipe(**{name: value for name, value in options.items() if name in names and name not in fixed}, **fixed)
+
+
+def _phrases(name: str, value: Any) -> tuple[str, ...]:
+    """Phrases joined by ;, or a sequence of them."""
+    found = tuple(part.strip() for part in (value.split(";") if isinstance(value, str) else value))
+    if not all(found):
+        raise FairbenchError(f"{name}={value}: wanted names or phrases joined by ;.")
+    return found
 
 
 def _layers(name: str, value: Any) -> str:

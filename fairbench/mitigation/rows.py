@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairbench.counterfactual.swapping import Reversed, Swap
+from fairbench.counterfactual.swapping import Reversed, Swap, rules_digest
 from fairbench.errors import FairbenchError
 from fairbench.files import digest, write_json
 from fairbench.mitigation import Progress, Texts
@@ -234,8 +234,8 @@ def prepare(texts: Texts, preparer: Preparer, folder: Path, progress: Progress) 
         ROWS_VERSION,
         texts.identity,
         preparer.card.identity,
-        recipe.attribute,
-        preparer.swap.names,
+        rules_digest(),
+        preparer.swap.as_dict(),
         recipe.merge != "none",
     ]
     key = digest([*made_of, recipe.augment, recipe.matched, recipe.max_length, recipe.restrict])[:24]

@@ -209,8 +209,9 @@ def _sampled(name: str, card: ModelCard, options: TextOptions, room: Path, progr
 
     reader = _Reader(name, source, options, None, tally)
     said = {"kind": SAMPLED, **sampling.identity, "documents": sampling.documents}
-    provenance = {"corpus": name, **said, "model_name": card.name, "prompt": "the start token alone", "warnings": []}
-    return _texts(reader, said, provenance, reader.count(progress) if sampling.complete else None)
+    provenance = {"corpus": name, **said, "prompt": "the start token alone", "warnings": []}
+    count = reader.count(progress) if sampling.complete else None
+    return dataclasses.replace(_texts(reader, said, provenance, count), asked=sampling.documents)
 
 
 def _texts(reader: _Reader, identity: Mapping[str, Any], provenance: Mapping[str, Any], count: int | None) -> Texts:
@@ -223,6 +224,7 @@ def _texts(reader: _Reader, identity: Mapping[str, Any], provenance: Mapping[str
         provenance={**provenance, **further, "read": reader.tally},
         documents=reader,
         count=count,
+        asked=reader.limit,
     )
 
 
@@ -241,8 +243,8 @@ def _shuffled(texts: Iterator[str], size: int, seed: int) -> Iterator[str]:
 def split(texts: Texts, share: float, most: int) -> tuple[Texts, Texts]:
     """Divides texts into those that are trained on and those that are held out, by a hash of each document's content.
 
-    So the same document is never on both sides, and another order changes neither side. Where the number of texts is known, no
-    larger share is held out than gives `most`; what there is beyond `most` is on neither side.
+    So the same document is never on both sides, and another order changes neither side. Where the number of texts is known, or
+    one was asked for, no larger share is held out than gives `most`; what there is beyond `most` is on neither side.
 
     Args:
         texts: of any kind.
@@ -260,7 +262,8 @@ def split(texts: Texts, share: float, most: int) -> tuple[Texts, Texts]:
             f"Found a share of {share} and at most {most} documents to be held out; wanted a share above 0 and below 1, and at "
             "least 1 document."
         )
-    held = min(share, most / texts.count) if texts.count else share
+    number = texts.asked or texts.count  # of a stream the count is known only once it was read: the share must not change then
+    held = min(share, most / number) if number else share
     return _side(texts, "training", held, None), _side(texts, "held out", held, most)
 
 

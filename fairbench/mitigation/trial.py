@@ -9,8 +9,8 @@ from fairbench.mitigation import Estimate, Job, Texts
 from fairbench.mitigation.recipe import Recipe
 
 if TYPE_CHECKING:
+    from fairbench.mitigation.classroom import Classroom
     from fairbench.mitigation.rows import Counted
-    from fairbench.mitigation.teaching import Classroom
 
 TRIED_TEXTS = 400
 """Texts that are prepared for a trial."""
@@ -27,7 +27,7 @@ def try_out(room: Classroom, job: Job, recipe: Recipe, some: Texts) -> Estimate:
     student = room.lesson.student
     seconds, tokens = _two_steps(room, student, recipe)
     counted = room.prepared.counted
-    texts = job.texts.count if job.texts is not None else None
+    texts = None if job.texts is None else job.texts.count or job.texts.asked
     rows = None if texts is None else _rows(counted, texts, some.count or TRIED_TEXTS, recipe)
     steps = recipe.steps or (None if rows is None else total_steps(recipe, rows))
     parameters = {
@@ -51,7 +51,7 @@ def try_out(room: Classroom, job: Job, recipe: Recipe, some: Texts) -> Estimate:
 
 def _rows(counted: Counted, texts: int, tried: int, recipe: Recipe) -> int:
     """Rows of a whole corpus: those that were counted where all of it was tried, else as many a text that is learnt from."""
-    from fairbench.mitigation.teaching import MOST_HELD_OUT
+    from fairbench.mitigation.classroom import MOST_HELD_OUT
 
     if texts <= tried:
         return counted.rows

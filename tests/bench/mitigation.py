@@ -26,6 +26,7 @@ from fairbench.mitigation.distill import Kind, terms
 from fairbench.mitigation.recipe import Recipe
 from fairbench.mitigation.targets import Teacher, collate
 from fairbench.mitigation.vocabulary import VocabularyMap
+from fairbench.models.heads import fused_activations
 from tests.bench.shapes import ROOT
 
 ASKED = 1.15
@@ -110,10 +111,12 @@ def _measure(shape: Shape, share: float, repeats: int) -> dict[str, float]:
         turn["step"], loss = _seconds(lambda: terms(student, teacher, batch, recipe, Kind(True, 0, None)).total(recipe))
         turn["step"] += _seconds(loss.backward)[0]
         turn["whole"] = turn["step"] + _seconds(lambda: _optimize(student, optimizer))[0]
-        with torch.no_grad():
-            for part, ids, mask in (("texts", "input_ids", "attention_mask"), ("reversed", "other_ids", "other_mask")):
-                turn[part], _ = _seconds(partial(teacher.network, input_ids=batch[ids], attention_mask=batch[mask]))
-        turn["forward"], out = _seconds(partial(student, input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]))
+        with fused_activations(teacher.network), fused_activations(student):  # as the step has them
+            with torch.no_grad():
+                for part, ids, mask in (("texts", "input_ids", "attention_mask"), ("reversed", "other_ids", "other_mask")):
+                    turn[part], _ = _seconds(partial(teacher.network, input_ids=batch[ids], attention_mask=batch[mask]))
+            own = partial(student, input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
+            turn["forward"], out = _seconds(own)
         turn["backward"], _ = _seconds(partial(out.logits.backward, pushed))
         student.zero_grad(set_to_none=True)
         del out, loss, _

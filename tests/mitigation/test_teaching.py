@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from fairbench.errors import FairbenchError
-from fairbench.mitigation import Job, teaching
+from fairbench.mitigation import Job
+from fairbench.mitigation.classroom import divided, make_ready
 from fairbench.mitigation.processes import Processes
 from fairbench.mitigation.recipe import Recipe
 from fairbench.models.loading import inspect_model
@@ -28,7 +29,7 @@ def classroom(room: Path, recipe: Recipe = RECIPE, model: str = "planted:causal-
     found = texts or tuple(document.text for document in documents(60, Dials(gender=0.5)))
     card = inspect_model(model, ModelOptions(device="cpu"))
     job = Job(card=card, options={}, texts=lessons.some_texts(*found), room=room, progress=lambda *_: None)
-    return teaching._classroom(job, recipe, Processes("cpu"))
+    return make_ready(job, recipe, Processes("cpu"))
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,7 @@ def test_a_vocabulary_without_the_words_is_refused(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("held_out", "count", "apart"), [(0.0, 60, 0), (0.02, 60, 0), (0.5, 60, 30), (0.02, 1_000, 20)])
 def test_texts_are_kept_apart_where_there_are_enough(held_out, count, apart):
     texts = lessons.some_texts(*(f"text {n}" for n in range(count)))
-    learnt, other = teaching._divided(texts, dataclasses.replace(RECIPE, held_out=held_out))
+    learnt, other = divided(texts, dataclasses.replace(RECIPE, held_out=held_out))
     if not apart:
         assert other is None and learnt is texts
         return
