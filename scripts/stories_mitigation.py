@@ -4,7 +4,7 @@ The teacher (karpathy/tinyllamas, 0.26 million parameters, 512 tokens, trained o
 on teacher and students, always by the likelihood of whole continuations, since most words are several tokens here: what follows
 a little boy and a little girl, the pronoun after occupations and traits, CrowS-Pairs, perplexity on stories that were not learnt
 from, and whether the language still holds: coreference, cases of pronouns, words that begin as a pronoun does. Every figure has
-a 95 % bootstrap interval over prompts or documents. An hour on one core.
+a 95 % bootstrap interval over prompts or documents. Half an hour on a core of its own.
 """
 
 from __future__ import annotations

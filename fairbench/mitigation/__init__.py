@@ -44,6 +44,7 @@ class Texts:
         provenance: where they come from, for the card, JSON-ready.
         documents: reads them anew, in order, each a whole document.
         count: how many there are; null where that is not known before they are read (a stream).
+        cut: documents may end in the middle of a sentence, so that no end token follows them.
         asked: how many were asked for, at most; null for all. Unlike `count` it never changes between two runs.
     """
 
@@ -53,6 +54,7 @@ class Texts:
     documents: Callable[[], Iterator[str]]
     count: int | None = None
     asked: int | None = None
+    cut: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

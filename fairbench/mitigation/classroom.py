@@ -74,11 +74,13 @@ def make_ready(job: Job, recipe: Recipe, processes: Processes) -> Classroom:
     learnt, apart = divided(job.texts, recipe)
     with processes.main_first():
         swap = _swap(recipe, learnt, job.room / NAMES_FILE)
-        prepared = rows.prepare(learnt, rows.Preparer(job.card, tokenizer, recipe, swap), job.room / "rows", job.progress)
+        prepared = rows.prepare(
+            learnt, rows.Preparer(job.card, tokenizer, recipe, swap, learnt.cut), job.room / "rows", job.progress
+        )
         plain = replace(recipe, augment="none", matched=False)
         held_out = None
         if apart is not None:
-            measured_on = rows.Preparer(job.card, tokenizer, plain, swap)
+            measured_on = rows.Preparer(job.card, tokenizer, plain, swap, apart.cut)
             held_out = rows.prepare(apart, measured_on, job.room / "held-out", job.progress).table
     vocabulary, mass = find_map(recipe, swap, model, prepared, kind)
     warnings = _warnings(recipe, prepared, apart, vocabulary)
@@ -128,7 +130,7 @@ def _student(teacher: Model, recipe: Recipe) -> Any:
     from fairbench.mitigation import student
 
     if recipe.student is not None:
-        network = student.given(recipe.student, teacher.card)[1].network
+        network = student.given(recipe.student, teacher.card, recipe.max_length)[1].network
         if recipe.cosine_weight > 0 and network.config.hidden_size != teacher.network.config.hidden_size:
             raise FairbenchError(
                 f"cosine_weight={recipe.cosine_weight:g}: the student's hidden states have {network.config.hidden_size} "
@@ -148,6 +150,7 @@ def _rebuilt(network: Any) -> Any:
     """The same weights under a changed configuration: layers read their dropout when they are made."""
     found = type(network)(network.config)
     found.load_state_dict(network.state_dict())
+    found.generation_config = network.generation_config
     return found
 
 

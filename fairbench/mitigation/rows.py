@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -106,18 +106,20 @@ class Part:
 
 @dataclass
 class Preparer:
-    """Makes rows of documents for one model and recipe."""
+    """Makes rows of documents for one model and recipe; `cut`: documents may end anywhere, so no end token follows them."""
 
     card: ModelCard
     tokenizer: Any
     recipe: Recipe
     swap: Swap
+    cut: bool = False
     counted: Counted = field(default_factory=Counted)
     seen: Seen = field(default_factory=Seen)
 
     def __post_init__(self) -> None:
         """Finds the special tokens."""
-        self.framing = framing(self.card, self.tokenizer)
+        found = framing(self.card, self.tokenizer)
+        self.framing = replace(found, end=()) if self.cut else found
         self.room = self.recipe.max_length - self.framing.size
         if self.room < 1:
             raise FairbenchError(f"max_length={self.recipe.max_length} leaves no token for a text. Give more.")
@@ -234,6 +236,7 @@ def prepare(texts: Texts, preparer: Preparer, folder: Path, progress: Progress) 
         ROWS_VERSION,
         texts.identity,
         preparer.card.identity,
+        preparer.cut,
         rules_digest(),
         preparer.swap.as_dict(),
         recipe.merge != "none",

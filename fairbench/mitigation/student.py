@@ -15,6 +15,27 @@ from fairbench.models.model import Model, ModelCard
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+PER_LAYER = (
+    "layer_types",
+    "mlp_layer_types",
+    "no_rope_layers",
+    "attention_layers",
+    "layers_block_type",
+    "indexer_types",
+    "layer_rope_theta",
+    "attn_layers",
+    "attention_window",
+    "num_attention_heads_per_layer",
+    "num_key_value_heads_per_layer",
+    "activation_sparsity_pattern",
+    "intermediate_size",
+)
+"""Lists of a configuration that say one thing of each layer."""
+
+OF_LAYERS = re.compile("layer|block|idx")
+OF_OTHERS = re.compile("token|words_ids|architectures|languages|time_step|multipliers|axial_pos|vocab")
+"""Other lists by their names: those that number layers, and those that have as many members as there are layers by chance."""
+
 
 def chosen_layers(choice: str, count: int, name: str) -> tuple[int, ...]:
     """The layers of a teacher that a student keeps.
@@ -54,7 +75,8 @@ def from_layers(teacher: Model, places: Sequence[int]) -> PreTrainedModel:
         A network in single precision on the processor, all of whose parameters learn.
 
     Raises:
-        FairbenchError: the architecture does not keep its layers one by one (ALBERT shares a single one among them).
+        FairbenchError: the architecture does not keep its layers one by one (ALBERT shares a single one among them), its layers
+            depend on their places in a way that can't be kept, or a configuration of fewer layers can't be written.
     """
     import copy
 
@@ -65,7 +87,8 @@ def from_layers(teacher: Model, places: Sequence[int]) -> PreTrainedModel:
     config = copy.deepcopy(network.config)
     count = int(config.get_text_config().num_hidden_layers)
     stack = _stack(network, count, teacher.card.name)
-    _shorten(config.get_text_config(), places, count)
+    _shorten(config.get_text_config(), places, count, teacher.card.name)
+    _refuse_unwritable(config, teacher.card.name, len(places))
     with quiet():
         auto: Any = getattr(transformers, HEADS[teacher.card.kind])
         student = auto.from_config(config, dtype=torch.float32, attn_implementation=teacher.card.options.attention)
@@ -78,36 +101,49 @@ def from_layers(teacher: Model, places: Sequence[int]) -> PreTrainedModel:
             state[name] = tensor
         elif int(met[2]) in number:
             state[f"{met[1]}{number[int(met[2])]}{met[3]}"] = tensor
-    wrong = student.load_state_dict(state, strict=False)
-    if wrong.missing_keys or wrong.unexpected_keys:
-        odd = ", ".join([*wrong.missing_keys, *wrong.unexpected_keys][:4])
+    shapes, wanted = ({name: tensor.shape for name, tensor in parts.items()} for parts in (state, student.state_dict()))
+    odd = sorted({name for name, _ in shapes.items() ^ wanted.items()})
+    if odd:
         raise FairbenchError(
             f"No student can be made of layers of {teacher.card.name} ({teacher.card.architecture}): with {len(places)} layers "
-            f"it has other parts ({odd}). Give a student with option student=FOLDER."
+            f"it has other parts ({', '.join(odd[:4])}). Give a student with option student=FOLDER."
         )
+    student.load_state_dict(state)
     if network.can_generate():
         student.generation_config = copy.deepcopy(network.generation_config)  # end tokens of chat models stand there alone
     found: PreTrainedModel = student.float()
     return found
 
 
-def given(name: str, teacher: ModelCard) -> tuple[ModelCard, Model]:
-    """A student that the user names.
+def given(name: str, teacher: ModelCard, max_length: int) -> tuple[ModelCard, Model]:
+    """A student that the user names, loaded, all of whose parameters learn.
+
+    Args:
+        name: a model folder or Hub id.
+        teacher: the card of its teacher.
+        max_length: tokens of the rows that it will learn from.
 
     Raises:
-        FairbenchError: it is of another kind than the teacher, or its vocabulary differs from the teacher's.
+        FairbenchError: it is of another kind than the teacher, its vocabulary differs from the teacher's, or it takes fewer
+            tokens than a row has.
     """
-    card = inspect_student(name, teacher)
+    card = inspect_student(name, teacher, max_length)
     model = load(card)
     model.network.requires_grad_(True)
     return card, model
 
 
-def inspect_student(name: str, teacher: ModelCard) -> ModelCard:
+def inspect_student(name: str, teacher: ModelCard, max_length: int | None = None) -> ModelCard:
     """The card of a student that the user names, in single precision.
 
+    Args:
+        name: a model folder or Hub id.
+        teacher: the card of its teacher.
+        max_length: tokens of the rows that it will learn from; null while that is not decided.
+
     Raises:
-        FairbenchError: it is of another kind than the teacher, or its vocabulary differs from the teacher's.
+        FairbenchError: it is of another kind than the teacher, its vocabulary differs from the teacher's, or it takes fewer
+            tokens than a row has.
     """
     import dataclasses
 
@@ -116,6 +152,11 @@ def inspect_student(name: str, teacher: ModelCard) -> ModelCard:
         raise FairbenchError(
             f"student={name} is a {card.kind} model, and the teacher {teacher.name} a {teacher.kind} one. Give a student of the "
             "same kind."
+        )
+    if max_length is not None and card.max_length is not None and card.max_length < max_length:
+        raise FairbenchError(
+            f"student={name} takes at most {card.max_length} tokens, and the rows would have up to {max_length}. Give "
+            f"max_length={card.max_length} or less, or a student that takes longer texts."
         )
     refuse_other_vocabulary(card, teacher)
     return card
@@ -164,9 +205,46 @@ def _stack(network: Any, count: int, name: str) -> str:
     return str(alike[0])
 
 
-def _shorten(config: Any, places: Sequence[int], count: int) -> None:
-    """Sets the number of layers, and cuts what a configuration lists layer by layer."""
-    for name, value in list(vars(config).items()):
-        if isinstance(value, list) and len(value) == count and name in ("layer_types", "mlp_layer_types", "no_rope_layers"):
-            setattr(config, name, [value[place] for place in places])
+def _shorten(config: Any, places: Sequence[int], count: int, name: str) -> None:
+    """Sets the number of layers, and cuts what a configuration lists layer by layer.
+
+    Raises:
+        FairbenchError: it says more of its layers' places than can be kept when they are renumbered.
+    """
+    lists = {key: value for key, value in vars(config).items() if isinstance(value, list | tuple) and value}
+    cut = {key: value for key, value in lists.items() if key in PER_LAYER and len(value) == count}
+    if tuple(places) != tuple(range(len(places))):
+        others = lists.keys() - cut.keys() - {"attention_types"}
+        numbered = [key for key in sorted(others) if OF_LAYERS.search(key) or _by_layer(key, lists[key], count)]
+        if getattr(config, "scale_attn_by_inverse_layer_idx", False):
+            numbered.append("scale_attn_by_inverse_layer_idx")
+        if numbered:
+            raise FairbenchError(
+                f"layers={'+'.join(map(str, places))}: the configuration of {name} says what a layer does by its place "
+                f"({', '.join(numbered)}), and in a student these layers would have other places. Keep the first layers without "
+                "a gap (layers=0+1+2 and so on), or give a student with option student=FOLDER."
+            )
+    for key, value in cut.items():
+        setattr(config, key, type(value)(value[place] for place in places))
+    if "attention_layers" in cut and "attention_types" in lists:  # GPT-Neo writes these, and expands them when it is read
+        config.attention_types = [[[kind], 1] for kind in config.attention_layers]
     config.num_hidden_layers = len(places)
+
+
+def _by_layer(key: str, value: Sequence[Any], count: int) -> bool:
+    """Whether a list may say one thing of each layer: it has as many members, and no name that speaks of something else."""
+    return len(value) == count and not OF_OTHERS.search(key)
+
+
+def _refuse_unwritable(config: Any, name: str, layers: int) -> None:
+    """Writes a configuration once, since many check themselves only then, which would be after the training."""
+    import tempfile
+
+    try:
+        with quiet(), tempfile.TemporaryDirectory() as room:
+            config.save_pretrained(room)
+    except Exception as error:  # each configuration refuses in a way of its own
+        raise FairbenchError(
+            f"No student can be made of layers of {name}: its configuration with {layers} of them can't be written "
+            f"({' '.join(str(error).split())}). Give a student with option student=FOLDER."
+        ) from error

@@ -211,7 +211,7 @@ def _sampled(name: str, card: ModelCard, options: TextOptions, room: Path, progr
     said = {"kind": SAMPLED, **sampling.identity, "documents": sampling.documents}
     provenance = {"corpus": name, **said, "prompt": "the start token alone", "warnings": []}
     count = reader.count(progress) if sampling.complete else None
-    return dataclasses.replace(_texts(reader, said, provenance, count), asked=sampling.documents)
+    return dataclasses.replace(_texts(reader, said, provenance, count), asked=sampling.documents, cut=True)
 
 
 def _texts(reader: _Reader, identity: Mapping[str, Any], provenance: Mapping[str, Any], count: int | None) -> Texts:

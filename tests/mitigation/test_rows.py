@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib.util
 import itertools
@@ -233,3 +234,11 @@ def test_a_row_without_room_for_a_token_is_refused():
     one = model("gpt2")
     with pytest.raises(FairbenchError, match="max_length=2 leaves no token"):
         Preparer(one.card, one.tokenizer, Recipe(max_length=2), Swap())
+
+
+def test_documents_that_may_be_cut_are_not_closed():
+    one = model("gpt2")
+    whole, cut = (dataclasses.replace(lessons.preparer(one), cut=cut) for cut in (False, True))
+    (closed,), (open_,) = (list(made.rows(lessons.TEXTS[:1])) for made in (whole, cut))
+    assert closed["input_ids"] == [*open_["input_ids"], one.tokenizer.eos_token_id]
+    assert open_["places"][-1] == len(open_["other_ids"]) - 1

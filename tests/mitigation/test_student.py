@@ -26,6 +26,11 @@ CONFIGS = {
     "llama": (transformers.LlamaConfig, SMALL, "model.layers"),
     "qwen2": (transformers.Qwen2Config, {**SMALL, "num_key_value_heads": 2}, "model.layers"),
     "gpt_neox": (transformers.GPTNeoXConfig, SMALL, "gpt_neox.layers"),
+    "gpt_neo": (
+        transformers.GPTNeoConfig,
+        {"vocab_size": 60, "hidden_size": 16, "num_heads": 2, "max_position_embeddings": 32, "window_size": 2},
+        "transformer.h",
+    ),
     "opt": (transformers.OPTConfig, {**SMALL, "ffn_dim": 24, "word_embed_proj_dim": 16}, "model.decoder.layers"),
     "bert": (transformers.BertConfig, SMALL, "bert.encoder.layer"),
     "roberta": (transformers.RobertaConfig, SMALL, "roberta.encoder.layer"),
@@ -38,10 +43,13 @@ CONFIGS = {
 MASKED = ("bert", "roberta", "distilbert")
 
 
-def teacher(name: str, layers: int = 5) -> Model:
+def teacher(name: str, layers: int = 5, **more: object) -> Model:
     """A model of random weights; only what a student is made of."""
     make, options, _ = CONFIGS[name]
-    count = {"gpt2": "n_layer", "distilbert": "n_layers"}.get(name, "num_hidden_layers")
+    count = {"gpt2": "n_layer", "distilbert": "n_layers", "gpt_neo": "num_layers"}.get(name, "num_hidden_layers")
+    options = options | more
+    if name == "gpt_neo":
+        options["attention_types"] = [[["global", "local"], layers // 2], [["local"], layers % 2]]
     torch.manual_seed(0)
     auto = transformers.AutoModelForMaskedLM if name in MASKED else transformers.AutoModelForCausalLM
     network = auto.from_config(make(**options, **{count: layers})).eval().requires_grad_(False)
@@ -105,6 +113,64 @@ def test_a_student_of_all_layers_says_what_its_teacher_says(name):
     assert not torch.equal(student(input_ids=ids).logits, one.network(input_ids=ids).logits), "their weights are not shared"
 
 
+def with_layers_skipped(one: Model, stack: str, places: tuple[int, ...], ids: torch.Tensor) -> torch.Tensor:
+    """The logits of a network whose other layers hand on what they are given."""
+
+    def hand_on(layer, args, kwargs, output):
+        hidden = args[0] if args else kwargs["hidden_states"]
+        return (hidden, *output[1:]) if isinstance(output, tuple) else hidden
+
+    layers = one.network.get_submodule(stack)
+    hooks = [layers[n].register_forward_hook(hand_on, with_kwargs=True) for n in range(len(layers)) if n not in places]
+    logits = one.network(input_ids=ids).logits
+    for hook in hooks:
+        hook.remove()
+    return logits
+
+
+@pytest.mark.parametrize(
+    ("name", "places", "more"),
+    [
+        *[(name, (1, 2, 4), {}) for name in CONFIGS],
+        ("gpt2", (0, 1), {"scale_attn_by_inverse_layer_idx": True}),
+        ("llama", (1, 2, 4), {"eos_token_id": [1, 2, 3, 4, 5]}),
+    ],
+)
+def test_a_student_computes_what_its_teacher_does_with_the_other_layers_skipped(name, places, more, tmp_path):
+    one = teacher(name, **more)
+    lessons.tiny.spread(one.network)
+    ids = torch.randint(5, 60, (2, 9), generator=torch.Generator().manual_seed(0))
+    wanted = with_layers_skipped(one, CONFIGS[name][2], places, ids)
+    student = from_layers(one, places).eval()
+    lessons.near(student(input_ids=ids).logits.detach(), wanted, 1e-5)
+    written = type(student).from_pretrained(lessons.tiny.save(tmp_path / name, student, None))
+    lessons.near(written(input_ids=ids).logits.detach(), wanted, 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("gpt2", {"scale_attn_by_inverse_layer_idx": True}),
+        ("llama", {"odd_of_each": [1, 2, 1, 2, 1]}),
+        ("llama", {"odd_layers": [1]}),
+    ],
+)
+def test_layers_whose_places_mean_something_are_kept_only_from_the_first_on(name, more):
+    one = teacher(name, **more)
+    with pytest.raises(FairbenchError, match=rf"layers=0\+2: .*\({next(iter(more))}\).*layers=0\+1\+2") as caught:
+        from_layers(one, (0, 2))
+    assert "\n" not in str(caught.value)
+    assert from_layers(one, (0, 1)).config.num_hidden_layers == 2
+
+
+def test_a_configuration_that_can_not_be_written_is_refused_before_the_training():
+    one = teacher("llama")
+    one.network.config.temperature = 0.5
+    with pytest.raises(FairbenchError, match=r"with 2 of them can't be written .*temperature.*student=FOLDER") as caught:
+        from_layers(one, (0, 2))
+    assert "\n" not in str(caught.value)
+
+
 def test_what_a_configuration_lists_layer_by_layer_is_cut_too():
     kinds = ["sliding_attention", "full_attention", "sliding_attention", "full_attention"]
     config = transformers.Qwen2Config(
@@ -130,8 +196,9 @@ def altered(tmp_path: Path, change: str) -> Path:
     tokenizer = lessons.tiny.byte_level_bpe()
     if change == "tokens":
         tokenizer.add_tokens(["umbrellas"])
+    positions = 16 if change == "short" else 48
     config = transformers.GPT2Config(
-        vocab_size=len(tokenizer) + 8 * (change == "rows"), n_positions=48, n_embd=16, n_layer=1, n_head=2
+        vocab_size=len(tokenizer) + 8 * (change == "rows"), n_positions=positions, n_embd=16, n_layer=1, n_head=2
     )
     return lessons.tiny.save(tmp_path / change, transformers.GPT2LMHeadModel(config), tokenizer)
 
@@ -142,16 +209,17 @@ def altered(tmp_path: Path, change: str) -> Path:
         ("tokens", "1 tokens have another number .* 'umbrellas'"),
         ("rows", "rows of their embeddings"),
         ("kind", "a masked model, and"),
+        ("short", "takes at most 16 tokens, and the rows would have up to 17. Give max_length=16"),
     ],
 )
-def test_a_given_student_must_share_its_teachers_vocabulary(change, words, tmp_path):
+def test_a_given_student_must_suit_its_teacher(change, words, tmp_path):
     name = folder("bert") if change == "kind" else altered(tmp_path, change)
     with pytest.raises(FairbenchError, match=words) as caught:
-        given(str(name), inspect_model(str(folder("gpt2"))))
+        given(str(name), inspect_model(str(folder("gpt2"))), 17)
     assert "\n" not in str(caught.value)
 
 
 def test_a_given_student_learns_as_it_is(tmp_path):
-    name = altered(tmp_path, "same")
-    card, model = given(str(name), inspect_model(str(folder("gpt2"))))
+    name = altered(tmp_path, "short")
+    card, model = given(str(name), inspect_model(str(folder("gpt2"))), 16)
     assert card.layers == 1 and all(parameter.requires_grad for parameter in model.network.parameters())

@@ -37,27 +37,36 @@ HIDDEN = (
     "hidden_dropout",
     "residual_dropout",
     "embedding_dropout",
+    "resid_dropout",
+    "embed_dropout",
+    "emb_pdrop",
+    "mlp_dropout",
 )
 ATTENTION = ("attention_probs_dropout_prob", "attn_pdrop", "attention_dropout")
 """How configurations call their rates."""
 
 
 def resolve(card: ModelCard, options: Mapping[str, Any], given: frozenset[str]) -> dict[str, Any]:
-    """Fills in the rates of the model's family.
+    """Fills in the rates of the model's family; a rate that the configuration has no name for becomes null.
 
     Raises:
-        FairbenchError: the configuration has no dropout by a name that is known.
+        FairbenchError: the configuration has no dropout by a name that is known, or none of the sort that was asked for.
     """
     config = _config(card)
-    rates = RATES.get(config.model_type, OTHERS)
-    found = dict(options)
-    for name, rate in zip(("hidden", "attention"), rates, strict=True):
-        found[name] = rate if found[name] is None else found[name]
-    if not _named(config, found):
+    if not _named(config, {"hidden": 0.0, "attention": 0.0}):
         raise FairbenchError(
             f"{card.name} ({card.architecture}) has no dropout that its configuration names, so there is none to raise. Choose "
             "another method."
         )
+    found = dict(options)
+    for name, rate in zip(("hidden", "attention"), RATES.get(config.model_type, OTHERS), strict=True):
+        if _named(config, {"hidden": None, "attention": None, name: rate}):
+            found[name] = rate if found[name] is None else found[name]
+        elif found[name] is not None:
+            raise FairbenchError(
+                f"{name}={found[name]:g}: the configuration of {card.name} ({card.architecture}) has no such dropout. Leave "
+                f"{name} out."
+            )
     return with_length(card, found)
 
 
@@ -68,9 +77,10 @@ def recipe(card: ModelCard, options: Mapping[str, Any]) -> Recipe:
 
 
 def _named(config: Any, options: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:
+    """The rates by the names that a configuration has for them."""
     own = config.to_dict()
     rates = {**dict.fromkeys(HIDDEN, options["hidden"]), **dict.fromkeys(ATTENTION, options["attention"])}
-    return tuple((name, rate) for name, rate in rates.items() if isinstance(own.get(name), int | float))
+    return tuple((name, rate) for name, rate in rates.items() if rate is not None and isinstance(own.get(name), int | float))
 
 
 def _config(card: ModelCard) -> Any:

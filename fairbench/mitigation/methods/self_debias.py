@@ -104,9 +104,13 @@ def make(job: Job, folder: Path) -> dict[str, Any]:
 def prefix_ids(tokenizer: Any, prefix: str) -> list[int]:
     """The prefix as tokens, as it would be split before a text.
 
-    A tokenizer that writes the space before a word itself (SentencePiece) would otherwise have it twice.
+    The space between prefix and text belongs to the text's first piece: SentencePiece writes it there, and WordPiece needs none.
+    Byte-level BPE would split "gender: The" into ":" and "ĠThe", but a text by itself begins with "The". Its tokens are those
+    that are scored and stay as they are, so the prefix ends in ":" there. The lone space piece that ":" and a space are split
+    into stands before a word in no text.
     """
-    alone, word, both = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in (prefix, "a", f"{prefix}a"))
+    parts = (prefix.rstrip(" "), "a", f"{prefix}a")
+    alone, word, both = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in parts)
     joined: list[int] = both[: -len(word)] if both[-len(word) :] == word else alone
     return [int(token) for token in joined]
 

@@ -58,10 +58,16 @@ def test_what_is_refused(tmp_path):
 @pytest.mark.parametrize("make", ["byte_level_bpe", "wordpiece", "unigram", "byte_level_masked", "unigram_masked"])
 def test_prefix_and_text_read_as_one(make):
     tokenizer = getattr(tiny, make)()
-    text = "apples are late"
-    ids = self_debias.prefix_ids(tokenizer, "The nurse said: ") + tokenizer(text, add_special_tokens=False)["input_ids"]
-    wanted = tokenizer.decode(tokenizer(f"The nurse said: {text}", add_special_tokens=False)["input_ids"])
-    assert tokenizer.decode(ids) == wanted
+    text = "The apples are late"
+
+    def ids(text):
+        return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    prefix, joint = self_debias.prefix_ids(tokenizer, "The nurse said: "), ids(f"The nurse said: {text}")
+    if make.startswith("byte_level"):  # its first piece holds the space, where a text has one
+        assert prefix + ids(f" {text}") == joint
+    assert joint[: len(prefix)] == prefix
+    assert tokenizer.decode(joint[len(prefix) :]).strip() == tokenizer.decode(ids(text))
 
 
 @pytest.mark.parametrize("kind", ["causal", "masked"])
