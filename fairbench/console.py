@@ -253,6 +253,9 @@ def print_changes(made: Mitigated) -> None:
     ]
     print_listing(rows)
     out.print(f"  {made.verdict.sentence}", style="red" if made.verdict.biased else "green", markup=False)
+    if made.shrunk is not None:
+        size = f"Their size fell by {made.shrunk:.0%}"
+        out.print(f"  A share counts every preference, however small. {size}: read the two together.", markup=False)
     seconds = about["training"]["seconds"]
     out.print(f"The new model lies in {made.product.folder}, with its card; its training took {seconds:.0f} s.", markup=False)
 

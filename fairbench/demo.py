@@ -26,16 +26,17 @@ BIASED = "causal-1.0"
 
 MITIGATION = MitigateOptions(
     method="role-reversal-finetune",
-    options={"temperature": 1.0, "steps": 500, "learning_rate": 2e-3},
+    options={"temperature": 1.0, "steps": 900, "learning_rate": 3e-3},
     corpus="planted:1.0",
     texts=TextOptions(documents=8_000, seed=1),
     output_path=Path("mitigated"),
 )
 """What is done to it. `scripts/planted_mitigation.py` does it at length, with students of half the size."""
 
+MARGIN = ("planted_pairs", "crows_pairs_margin")
 SHOWN = {
     ("planted_pairs", "crows_pairs"): "stereotyped pairs preferred, %",
-    ("planted_pairs", "crows_pairs_margin"): "by how much, nats",
+    MARGIN: "by how much, nats",
     ("planted_cloze", "stereoset_ss"): "stereotyped blanks preferred, %",
     ("planted_passages", "perplexity"): "perplexity of neutral text: the price",
 }
@@ -58,6 +59,8 @@ class Mitigated:
     product: Product
     verdict: Verdict
     changes: tuple[Change, ...]
+    shrunk: float | None
+    """By what share the preference's size fell; null where it can't be told."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,9 @@ def mitigate_biased(output: Path, progress: Progress) -> Mitigated:
     before, after = (score(model, options, _named(BIASED, progress)) for model in (f"planted:{BIASED}", str(product.folder)))
     found = [{(r.task["name"], r.metric["name"]): r.score for r in run.results} for run in (before, after)]
     changes = tuple(Change(what, found[0][key], found[1][key]) for key, what in SHOWN.items())
-    return Mitigated(product, verdict(BIASED, after, f"{BIASED}, mitigated"), changes)
+    size, left = (scores[MARGIN].value for scores in found)
+    shrunk = None if not size or left is None else 1 - abs(left) / abs(size)
+    return Mitigated(product, verdict(BIASED, after, f"{BIASED}, mitigated"), changes, shrunk)
 
 
 def verdict(name: str, run: Run, called: str | None = None) -> Verdict:

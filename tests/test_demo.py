@@ -32,3 +32,14 @@ def test_every_model_gets_the_verdict_that_was_planted(tmp_path):
     for name, said in verdicts.items():
         assert said.biased == (card(name)["planted_gap"] > 0), said.sentence
         assert "could be missed" in said.sentence or said.biased
+
+
+@pytest.mark.slow
+def test_the_biased_model_is_mitigated_at_a_small_price(tmp_path):
+    made = demo.mitigate_biased(tmp_path, lambda *_: None)
+    scores = {change.what: (change.before.value, change.after.value) for change in made.changes}
+    assert made.shrunk > 0.9 and made.product.about["method"] == "role-reversal-finetune"
+    before, after = scores["perplexity of neutral text: the price"]
+    assert after < 1.05 * before
+    assert "mitigated" in made.verdict.sentence
+    assert demo.mitigate_biased(tmp_path, lambda *_: None).product.fresh is False, "the same again finds it"

@@ -150,7 +150,8 @@ def _rebuilt(network: Any) -> Any:
     """The same weights under a changed configuration: layers read their dropout when they are made."""
     found = type(network)(network.config)
     found.load_state_dict(network.state_dict())
-    found.generation_config = network.generation_config
+    if network.can_generate():
+        found.generation_config = network.generation_config
     return found
 
 

@@ -185,7 +185,7 @@ def with_student(card: ModelCard, options: Mapping[str, Any], given: frozenset[s
         raise FairbenchError("layers and student were both given, but a given student has its own layers. Leave one out.")
     from fairbench.mitigation.student import inspect_student
 
-    inspect_student(options["student"], card)
+    inspect_student(options["student"], card, with_length(card, options)["max_length"])
     return {**options, "layers": None}
 
 

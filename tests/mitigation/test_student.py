@@ -147,6 +147,12 @@ def test_a_student_computes_what_its_teacher_does_with_the_other_layers_skipped(
     lessons.near(written(input_ids=ids).logits.detach(), wanted, 1e-5)
 
 
+def test_both_ways_in_which_gpt_neo_lists_its_layers_are_cut():
+    config = from_layers(teacher("gpt_neo"), (1, 2, 4)).config
+    assert config.attention_layers == ["local", "global", "local"]
+    assert config.expand_attention_types_params(config.attention_types) == config.attention_layers
+
+
 @pytest.mark.parametrize(
     ("name", "more"),
     [

@@ -90,7 +90,7 @@ def test_a_word_that_the_prefix_makes_likelier_loses(tmp_path):
     """The sign, in a model that was planted no bias."""
     card = inspect_model("planted:causal-0.0")
     (tmp_path / "made").mkdir()
-    prefix = " ".join(["The man said that he was tired."] * 3)
+    prefix = "The woman said that she was tired."
     self_debias.make(job_of(card, tmp_path, prefix=prefix), tmp_path / "made")
     before, made = load(card), load(inspect_model(str(tmp_path / "made")))
     both = [before.tokenizer(f" {word}", add_special_tokens=False)["input_ids"][0] for word in ("he", "she")]
