@@ -21,7 +21,7 @@ def main() -> int:
     parser.add_argument("--limit", type=int, default=1508, help="pairs for the whole command")
     parser.add_argument(
         "--only",
-        choices=["causal", "masked", "memory", "command", "association", "sensitivity", "generation", "swapping"],
+        choices=["causal", "masked", "memory", "command", "association", "sensitivity", "generation", "swapping", "mitigation"],
         help="one part",
     )
     options = parser.parse_args()
@@ -122,12 +122,12 @@ def show_swapping(found: dict[str, float]) -> bool:
 
 
 def show_mitigation(name: str, found: dict[str, float]) -> bool:
-    """One line: a distillation step beside the passes through the networks that it is made of."""
+    """One line: a distillation step beside the passes through the networks, and the loss, that it is made of."""
     good = found["ratio"] <= mitigation.ASKED
+    parts = ", ".join(f"{part} {found[part]:.0f}" for part in ("texts", "reversed", "forward", "backward", "loss"))
     print(
-        f"distillation step, {name}, load {found['load']:.1f}: {found['step']:.0f} ms, {found['ratio']:.2f} x its parts (median "
-        f"{found['median']:.2f}; teacher on texts {found['texts']:.0f} ms, on reversed texts {found['reversed']:.0f}, student "
-        f"forward {found['forward']:.0f}, backward {found['backward']:.0f}), asked: at most {mitigation.ASKED}; "
+        f"distillation step, {name}, load {found['load']:.1f}: {found['step']:.0f} ms, {found['ratio']:.2f} x its parts with the "
+        f"loss of plain distillation ({parts}), {found['bare']:.2f} x the networks alone; asked: at most {mitigation.ASKED}; "
         f"{found['tokens']:.0f} tokens a second with the optimizer {'ok' if good else 'ABOVE'}",
         flush=True,
     )

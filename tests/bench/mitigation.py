@@ -1,10 +1,11 @@
 """What a distillation step with a role-reversed teacher costs beside its parts, and how many tokens a second it reads.
 
 The parts are what no such step can do without: the teacher's forward pass on the texts, its forward pass on the reversed texts,
-the student's forward pass, and its backward pass from a gradient of its logits. Each is run alone on the same batch, as
-transformers has it. The step adds the merge (expmean), the map of the vocabulary, the distillation loss and its gradient; neither
-side has an optimizer. Everything runs in turns in one process that has one thread, in processor time: on a machine with other
-work the clock on the wall tells of that work too.
+the student's forward pass, its backward pass from a gradient of its logits, and the loss of plain distillation with its gradient.
+Each is run alone on the same batch. The step adds the merge (expmean) and the map of the vocabulary, and puts both texts through
+the teacher in one batch. The ratio to the networks alone, without any loss, is told too; neither side has an optimizer. All runs
+in turns in one process that has one thread, in processor time: on a machine with other work the clock on the wall tells of that
+work too.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import torch
 import transformers
 
 from fairbench.mitigation.distill import Kind, terms
+from fairbench.mitigation.objective import vocabulary_losses
 from fairbench.mitigation.recipe import Recipe
 from fairbench.mitigation.targets import Teacher, collate
 from fairbench.mitigation.vocabulary import VocabularyMap
@@ -118,20 +120,34 @@ def _measure(shape: Shape, share: float, repeats: int) -> dict[str, float]:
             own = partial(student, input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
             turn["forward"], out = _seconds(own)
         turn["backward"], _ = _seconds(partial(out.logits.backward, pushed))
+        target = Teacher(teacher.network, Recipe()).reads(batch)
+        leaf = out.logits.detach().requires_grad_()
+        turn["loss"], loss = _seconds(partial(_plain, leaf, batch, target))
+        turn["loss"] += _seconds(loss.backward)[0]
         student.zero_grad(set_to_none=True)
-        del out, loss, _
+        del out, loss, leaf, target, _
         turns.append(turn)
-    parts = ("texts", "reversed", "forward", "backward")
+    bare = ("texts", "reversed", "forward", "backward")
+    parts = (*bare, "loss")
     best = {name: min(turn[name] for turn in turns) for name in turns[0]}
     ratios = sorted(turn["step"] / sum(turn[part] for part in parts) for turn in turns)
     tokens = int(batch["attention_mask"].sum())
     return {
         **{name: 1e3 * seconds for name, seconds in best.items()},
         "ratio": best["step"] / sum(best[part] for part in parts),
+        "bare": best["step"] / sum(best[part] for part in bare),
         "median": ratios[len(ratios) // 2],
         "tokens": tokens / best["whole"],
         "load": os.getloadavg()[0],
     }
+
+
+def _plain(logits: torch.Tensor, batch: dict[str, torch.Tensor], target: Any) -> torch.Tensor:
+    """The loss of plain distillation."""
+    real = batch["attention_mask"].bool()
+    kd, _ = vocabulary_losses(logits, real, target=target, labels=None, temperature=2.0)
+    assert kd is not None
+    return kd
 
 
 def _optimize(student: Any, optimizer: torch.optim.Optimizer) -> None:
