@@ -119,7 +119,7 @@ def method_fields(name: str, method: MethodFile) -> Fields:
         ("about", " ".join((inspect.getdoc(method) or "").split())),
         ("for", f"{' and '.join(method.KINDS)} models"),
         ("learns from", "texts (--corpus)" if method.NEEDS_TEXTS else "nothing but the model"),
-        ("options", [*options, "set with --option NAME=VALUE, or a flag of the same name"]),
+        ("options", [*options, "set with --option NAME=VALUE, but for those with a flag (fairbench mitigate --help)"]),
         ("source", method.CITE),
         ("try", f"fairbench mitigate MODEL --method {name}{texts} --output-path FOLDER --dry-run"),
         ("version", method.VERSION),

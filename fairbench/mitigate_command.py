@@ -106,7 +106,7 @@ def _carry_out(model: str, wanted: MitigateOptions, show: str) -> None:
         with console.progress_bars(show != "table") as progress:
             made = run(model, wanted, progress)
     except KeyboardInterrupt:
-        console.err.print("Interrupted. Checkpoints are kept; the same command goes on from the last one.")
+        console.err.print("Interrupted. What was saved is kept; the same command goes on from there.")
         raise typer.Exit(130) from None
     if not Processes(wanted.model.device).main:
         return  # under `accelerate launch` the first process alone says what was made
@@ -122,7 +122,10 @@ def _print_product(made: Product) -> None:
     console.print_fields(f"{made.folder}" + ("" if made.fresh else " (was there already)"), [*_fields(made.about).items()])
     for warning in made.about.get("warnings", ()):
         console.out.print(f"! {warning}", style="yellow", markup=False)
-    console.out.print(f"Score it beside its base: fairbench score {made.folder}", markup=False)
+    tasks = "--suite planted" if made.about["base"]["name"].startswith("planted:") else "--suite quick"
+    console.out.print("Score it beside its base, with the same tasks, among them one of utility (perplexity):", markup=False)
+    for name in (made.about["base"]["name"], made.folder):
+        console.out.print(f"  fairbench score {name} {tasks}", markup=False)
 
 
 def _fields(about: Mapping[str, Any]) -> dict[str, str]:

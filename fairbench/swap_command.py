@@ -45,6 +45,8 @@ def swap(
         keep_full_names=keep_full_names,
         protected=tuple(protect or ()),
     )
+    if output_path is not None and output_path.exists() and file != STANDARD and output_path.samefile(file):
+        raise FairbenchError(f"--output-path {output_path}: that is the text itself, which would be lost. Give another file.")
     try:
         with _lines(file) as lines, _output(output_path) as out:
             for line in _swapped(lines, swapping, file, as_json):

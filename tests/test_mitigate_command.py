@@ -101,7 +101,7 @@ def headless(tmp_path_factory) -> Path:
         (CAUSAL, "distill", "planted:0.5", ("--student", "other"), "The vocabularies of the student"),
         (CAUSAL, "distill", "planted:0.5", ("--layers", "3"), "has 2 layers"),
         (CAUSAL, "distill", "planted:0.5", ("--option", "max_length=129"), "takes at most 128 tokens"),
-        ("headless", "cda", "planted:0.5", (), "is a encoder model"),
+        ("headless", "cda", "planted:0.5", (), "is an encoder model"),
         ("no/such-model-at-all", "cda", "planted:0.5", (), "no/such-model-at-all"),
         (MASKED, "cda", "sampled", (), "only a causal model can write"),
     ],

@@ -90,3 +90,10 @@ def test_a_reader_that_has_enough_is_no_error(tmp_path: Path) -> None:
         assert process.stdout.readline() == b"She ran.\n"
         process.stdout.close()
         assert process.stderr.read() == b"" and process.wait(timeout=60) == 0
+
+
+def test_a_text_is_not_lost_to_its_own_reversal(tmp_path: Path) -> None:
+    file = tmp_path / "text.txt"
+    file.write_text("He ran.\n")
+    done = swap(file, "--output-path", file)
+    assert done.returncode == 2 and b"would be lost" in done.stderr and file.read_text() == "He ran.\n"

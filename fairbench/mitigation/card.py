@@ -17,6 +17,16 @@ LIMITS = (
 )
 
 
+LOADING = """This model carries an intervention that a plain network of its family does not have. fairbench loads it as any other;
+without fairbench, let the code that lies beside the weights be loaded, after reading it:
+
+```python
+AutoModel.from_pretrained(FOLDER, trust_remote_code=True)  # or AutoModelForCausalLM, AutoModelForMaskedLM
+```
+
+Without that flag transformers refuses, so that the unmitigated network is never taken for this one."""
+
+
 def write_card(folder: Path, about: Mapping[str, Any]) -> None:
     """Writes the card into a model's folder.
 
@@ -32,7 +42,8 @@ def write_card(folder: Path, about: Mapping[str, Any]) -> None:
         tags=["fairbench", "fairness", "mitigation", about["method"]],
         base_model=base if _on_hub(base, about["base"]["revision"]) else None,
     )
-    text = "\n".join(_lines(about))
+    loading = f"\n\n## Loading\n\n{LOADING}" if any(folder.glob("*.py")) else ""
+    text = "\n".join(_lines(about)) + loading
     (folder / FILE).write_text(f"---\n{data.to_yaml()}\n---\n\n{text}\n", encoding="utf-8")
 
 

@@ -151,12 +151,14 @@ def _job(model: str, wanted: MitigateOptions, progress: Progress, scratch: Path 
     """The method and its job. What the model itself writes is kept beside the new model, for other methods to learn from too."""
     registry = Registry()
     found = registry.method(wanted.method)
+    _refuse_occupied(wanted.output_path)
     options = read_options(wanted.method, found, wanted.options)
     card = inspect_model(model, wanted.model)
     if card.kind not in found.KINDS:
         raise FairbenchError(
-            f"{card.name} is a {card.kind} model ({card.architecture}), and {wanted.method} is for {' and '.join(found.KINDS)} "
-            "models. Choose another method (`fairbench list methods`) or another model."
+            f"{card.name} is {'an' if card.kind == 'encoder' else 'a'} {card.kind} model ({card.architecture}), and "
+            f"{wanted.method} is for {' and '.join(found.KINDS)} models. Choose another method (`fairbench list methods`) or "
+            "another model."
         )
     given = frozenset(name for name, value in wanted.options.items() if value is not None)
     options = found.resolve(card, options, given)
@@ -215,6 +217,16 @@ def _finished(target: Path, room: Path, key: str, processes: Processes) -> Produ
         f"--output-path {target}: {what} lies there, which is not what this command would make. Nothing was changed: choose "
         "another folder, or remove that one."
     )
+
+
+def _refuse_occupied(target: Path) -> None:
+    """Refuses a place where something lies that fairbench did not make, before anything is loaded."""
+    ours = target.is_dir() and (not any(target.iterdir()) or (target / ABOUT).is_file())
+    if target.exists() and not ours:
+        raise FairbenchError(
+            f"--output-path {target}: something else lies there, which is not what this command would make. Nothing was changed: "
+            "choose another folder, or remove that one."
+        )
 
 
 def _begin(target: Path, room: Path, key: str) -> None:

@@ -50,3 +50,11 @@ def test_what_lies_on_a_machine_is_named_by_its_last_part(tmp_path, monkeypatch)
     assert shown_name(str(tmp_path / "*.txt")) == "*.txt"
     for name in ("openai-community/gpt2", "planted:0.5", "sampled", None):
         assert shown_name(name) == name
+
+
+def test_a_model_with_code_of_its_own_says_how_it_is_loaded(tmp_path):
+    write_card(tmp_path, ABOUT)
+    assert "trust_remote_code" not in (tmp_path / "README.md").read_text()
+    (tmp_path / "own.py").write_text("")
+    write_card(tmp_path, ABOUT)
+    assert "trust_remote_code=True" in ModelCard.load(tmp_path / "README.md").text
