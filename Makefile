@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 ONE_THREAD = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 
-.PHONY: setup demo test test-slow check format wheel bench planted-curves planted-downstream clean
+.PHONY: setup demo test test-slow check format wheel bench planted-curves planted-downstream planted-mitigation clean
 
 setup: .venv/.ready
 
@@ -42,6 +42,9 @@ planted-curves: setup  ## does every metric see planted bias? trains about 24 sm
 
 planted-downstream: setup  ## do classifiers show what their labels taught them? trains about 100 small ones: half an hour
 	$(ONE_THREAD) $(BIN)/python scripts/planted_downstream.py
+
+planted-mitigation: setup  ## what does each mitigation do to planted bias? trains about 30 small models: an hour and a half
+	$(ONE_THREAD) $(BIN)/python scripts/planted_mitigation.py
 
 clean:
 	rm -rf .venv .bench .planted build dist *.egg-info demo-results

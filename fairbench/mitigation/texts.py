@@ -147,6 +147,11 @@ def open_texts(name: str, card: ModelCard, options: TextOptions, room: Path, reg
     Raises:
         FairbenchError: there is no such corpus, it can't be read, it has no document with text, or the model can't write any.
     """
+    if options.sample_tokens is not None and name != SAMPLED:
+        raise FairbenchError(
+            f"--sample-tokens {options.sample_tokens}: nothing is sampled from the corpus {name}. Leave it out, or give "
+            f"--corpus {SAMPLED}."
+        )
     if name == SAMPLED:
         return _sampled(name, card, options, room, progress)
     if name.split(":")[0] == PLANTED:

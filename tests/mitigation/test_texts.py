@@ -347,3 +347,17 @@ def test_a_side_without_documents_is_refused():
     _, held = split(listed([MILL], None), 1e-9, 5)
     with pytest.raises(FairbenchError, match="no document is left"):
         list(held.documents())
+
+
+def test_a_length_of_what_is_not_sampled_is_refused(opened):
+    assert "--sample-tokens 5: nothing is sampled from the corpus planted:0.5" in refusal(opened, "planted:0.5", sample_tokens=5)
+
+
+def test_the_share_that_is_held_out_does_not_change_once_the_count_is_known():
+    def some(count):
+        return Texts(
+            name="t", identity={}, provenance={}, documents=lambda: (f"text {i}" for i in range(2_000)), count=count, asked=2_000
+        )
+
+    sides = [[list(side.documents()) for side in split(some(count), 0.02, 10)] for count in (None, 2_000)]
+    assert sides[0] == sides[1]

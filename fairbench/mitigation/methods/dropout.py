@@ -6,13 +6,13 @@ The rates are those of Meade et al. 2022: BERT and RoBERTa hidden .20 and attent
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from fairbench import parsers
 from fairbench.errors import FairbenchError
-from fairbench.mitigation import Estimate, Job, Option
+from fairbench.mitigation import Option
 from fairbench.mitigation.recipe import Recipe, layers_of, recipe_of, training_options, with_length
+from fairbench.mitigation.trained import by_training
 from fairbench.models.loading import quiet
 from fairbench.models.model import ModelCard
 
@@ -90,15 +90,4 @@ def _config(card: ModelCard) -> Any:
         return AutoConfig.from_pretrained(card.folder, trust_remote_code=card.options.trust_remote_code)
 
 
-def estimate(job: Job) -> Estimate:
-    """What the training would take."""
-    from fairbench.mitigation import teaching
-
-    return teaching.estimate(job, recipe(job.card, job.options))
-
-
-def make(job: Job, folder: Path) -> dict[str, Any]:
-    """Trains, and writes the new model into the folder."""
-    from fairbench.mitigation import teaching
-
-    return teaching.teach(job, recipe(job.card, job.options), folder)
+estimate, make = by_training(recipe)

@@ -8,11 +8,10 @@ mitigation must not break, the tokens that were right before, counts most.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from fairbench import parsers
-from fairbench.mitigation import Estimate, Job, Option
+from fairbench.mitigation import Option
 from fairbench.mitigation.recipe import (
     AUGMENT,
     Focal,
@@ -25,6 +24,7 @@ from fairbench.mitigation.recipe import (
     with_length,
     with_names,
 )  # fmt: skip
+from fairbench.mitigation.trained import by_training
 from fairbench.models.model import ModelCard
 
 VERSION = 1
@@ -57,15 +57,4 @@ def recipe(card: ModelCard, options: Mapping[str, Any]) -> Recipe:
     return recipe_of(options, layers=layers_of(card, {"layers": "all"}), kd_weight=0.0, lm_weight=1.0, focal=focal)
 
 
-def estimate(job: Job) -> Estimate:
-    """What the training would take."""
-    from fairbench.mitigation import teaching
-
-    return teaching.estimate(job, recipe(job.card, job.options))
-
-
-def make(job: Job, folder: Path) -> dict[str, Any]:
-    """Trains, and writes the new model into the folder."""
-    from fairbench.mitigation import teaching
-
-    return teaching.teach(job, recipe(job.card, job.options), folder)
+estimate, make = by_training(recipe)

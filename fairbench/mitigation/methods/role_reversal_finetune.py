@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from fairbench import parsers
-from fairbench.mitigation import Estimate, Job, Option
+from fairbench.mitigation import Option
 from fairbench.mitigation.methods import role_reversal
 from fairbench.mitigation.recipe import MERGES, Recipe, layers_of, recipe_of, training_options
+from fairbench.mitigation.trained import by_training
 from fairbench.models.model import ModelCard
 
 VERSION = 1
@@ -35,15 +35,4 @@ def recipe(card: ModelCard, options: Mapping[str, Any]) -> Recipe:
     return recipe_of(options, layers=layers_of(card, {"layers": "all"}))
 
 
-def estimate(job: Job) -> Estimate:
-    """What the training would take."""
-    from fairbench.mitigation import teaching
-
-    return teaching.estimate(job, recipe(job.card, job.options))
-
-
-def make(job: Job, folder: Path) -> dict[str, Any]:
-    """Trains, and writes the new model into the folder."""
-    from fairbench.mitigation import teaching
-
-    return teaching.teach(job, recipe(job.card, job.options), folder)
+estimate, make = by_training(recipe)
