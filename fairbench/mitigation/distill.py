@@ -248,7 +248,7 @@ class Distiller(Trainer):  # type: ignore[misc]
         return following.Course(
             steps=int(self.state.global_step),
             epochs=float(self.state.epoch or 0),
-            seconds=self.watch.spent(),
+            seconds=self.watch.clock.spent(),
             tokens=sum(int(entry.get("tokens", 0)) for entry in history),
             history=tuple(history),
             processes=int(self.args.world_size),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -14,12 +13,11 @@ from typing import Any
 from transformers import TrainerCallback
 
 from fairbench.errors import FairbenchError
-from fairbench.training.watching import last_checkpoint
+from fairbench.training.watching import Clock, last_checkpoint
 
 COURSE = "training.json"
 """File of a finished model: how its training went, for loss curves."""
 
-SECONDS = "seconds.json"
 TERMS = {"kd": "KL", "lm": "text", "cosine": "cosine", "focal": "focal"}
 """How the terms of the loss are called on the screen."""
 
@@ -67,8 +65,8 @@ class Watch(TrainerCallback):  # type: ignore[misc]
     def __init__(self, folder: Path, progress: Callable[[str, int, int], None]) -> None:
         """`folder`: of the checkpoints."""
         self.folder, self.progress = folder, progress
-        self.before, self.start = self._read(), time.perf_counter()
-        self.logged = self.start
+        self.clock = Clock(folder)
+        self.logged = self.clock.start
         self.said = "training"
 
     def rate(self, tokens: int) -> dict[str, float]:
@@ -79,7 +77,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Time begins with the first step, not with the loading before it."""
-        self.start = self.logged = time.perf_counter()
+        self.clock.start = self.logged = time.perf_counter()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Moves the bar; a checkpoint is logged too."""
@@ -97,17 +95,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Remembers the time that went into what is saved."""
         if state.is_world_process_zero:
-            (self.folder / SECONDS).write_text(json.dumps(self.spent()), encoding="utf-8")
-
-    def spent(self) -> float:
-        """Seconds since the first start, without what lay between an interruption and the last checkpoint before it."""
-        return round(self.before + time.perf_counter() - self.start, 3)
-
-    def _read(self) -> float:
-        try:
-            return float(json.loads((self.folder / SECONDS).read_text(encoding="utf-8")))
-        except (OSError, ValueError):
-            return 0.0
+            self.clock.save()
 
 
 class DiskFullError(FairbenchError):

@@ -104,7 +104,7 @@ def fit(
         best=number,
         steps=int(state["global_step"]),
         epochs=float(state["epoch"]),
-        seconds=trainer.watch.spent(),
+        seconds=trainer.watch.clock.spent(),
         learnt=sum(p.numel() for p in made.network.parameters() if p.requires_grad),
         parameters=sum(p.numel() for p in made.network.parameters()),
         side=made.side,

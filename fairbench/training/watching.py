@@ -46,6 +46,27 @@ def evaluations_of(state: Mapping[str, Any]) -> tuple[Evaluation, ...]:
     )
 
 
+class Clock:
+    """Seconds of a training since its first start, without what lay between an interruption and the checkpoint before it."""
+
+    def __init__(self, folder: Path) -> None:
+        """`folder`: of the checkpoints."""
+        self.path = folder / SECONDS
+        try:
+            self.before = float(json.loads(self.path.read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            self.before = 0.0
+        self.start = time.perf_counter()
+
+    def spent(self) -> float:
+        """Seconds so far."""
+        return round(self.before + time.perf_counter() - self.start, 3)
+
+    def save(self) -> None:
+        """Remembers the time that went into what is saved now."""
+        self.path.write_text(json.dumps(self.spent()), encoding="utf-8")
+
+
 class Watch(TrainerCallback):  # type: ignore[misc]
     """Says when to look at the validation split, when to stop, and which checkpoints stay."""
 
@@ -55,7 +76,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self.total = steps * recipe.epochs
         looks = [round(steps * (i + 1) / recipe.evaluations) for i in range(recipe.evaluations)]
         self.looks = frozenset(look for look in looks if look)
-        self.before, self.start = self._read(), time.perf_counter()
+        self.clock = Clock(folder)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """A look at the validation split, and a checkpoint after it."""
@@ -74,19 +95,9 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         for path in self.folder.glob(f"{CHECKPOINT}*"):
             if step_of(path) not in keep:
                 shutil.rmtree(path, ignore_errors=True)
-        (self.folder / SECONDS).write_text(json.dumps(self.spent()), encoding="utf-8")
+        self.clock.save()
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """What stopped early is as finished as what went on to the end."""
         if state.global_step < self.total:
             self.progress(self.total, self.total)
-
-    def spent(self) -> float:
-        """Seconds since the first start, without what lay between an interruption and the last checkpoint before it."""
-        return round(self.before + time.perf_counter() - self.start, 3)
-
-    def _read(self) -> float:
-        try:
-            return float(json.loads((self.folder / SECONDS).read_text(encoding="utf-8")))
-        except (OSError, ValueError):
-            return 0.0

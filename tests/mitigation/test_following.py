@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from fairbench.errors import FairbenchError
-from fairbench.mitigation.following import SECONDS, Course, DiskFullError, Watch, disk_faults
+from fairbench.mitigation.following import Course, DiskFullError, Watch, disk_faults
+from fairbench.training.watching import SECONDS, Clock
 
 
 def checkpoint(room, step: int, whole: bool = True):
@@ -57,9 +58,9 @@ def test_other_faults_are_left_as_they_are(error, tmp_path):
 
 def test_the_time_of_a_training_goes_on_after_an_interruption(tmp_path):
     (tmp_path / SECONDS).write_text("100.5")
-    assert 100.5 <= Watch(tmp_path, print).spent() < 160
+    assert 100.5 <= Clock(tmp_path).spent() < 160
     (tmp_path / SECONDS).write_text("half a num")
-    assert Watch(tmp_path, print).spent() < 60
+    assert Clock(tmp_path).spent() < 60
 
 
 def test_progress_tells_the_terms_and_every_checkpoint_is_logged(tmp_path):
