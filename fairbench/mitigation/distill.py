@@ -11,8 +11,7 @@ Source: the recipe of DistilGPT2 and DistilBERT (Sanh et al. 2019), with the tea
 from __future__ import annotations
 
 import gc
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -330,9 +329,3 @@ def measure(network: Any, teacher: Teacher | None, rows: Any, recipe: Recipe, ki
                 count = found.counts()[name]
                 sums[name], over[name] = sums.get(name, 0.0) + count * value, over.get(name, 0) + count
     return {name: value / over[name] for name, value in sums.items() if over[name]}
-
-
-def read_course(folder: Path) -> Mapping[str, Any]:
-    """The course of a training as its model's folder keeps it."""
-    found: dict[str, Any] = json.loads((folder / following.COURSE).read_text(encoding="utf-8"))
-    return found
