@@ -1,0 +1,1 @@
+"""What results look like: figures, tables, the page and the model card."""
