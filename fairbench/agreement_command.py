@@ -10,7 +10,7 @@ import typer
 
 from fairbench import flags
 from fairbench.errors import FairbenchError
-from fairbench.figures import figure, interval_text, left_out_text
+from fairbench.wording import figure, interval_text, left_out_text
 
 if TYPE_CHECKING:
     from fairbench.agreement import Agreement, Contrast, Followed

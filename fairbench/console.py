@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from fairbench.figures import (
+from fairbench.layout import lay_out
+from fairbench.naming import metric_label
+from fairbench.scores import Score, jsonable
+from fairbench.wording import (
     beside_text,
     figure,
     flagged_text,
@@ -24,9 +27,6 @@ from fairbench.figures import (
     score_lines,
     spread_text,
 )
-from fairbench.layout import lay_out
-from fairbench.naming import metric_label
-from fairbench.scores import Score, jsonable
 
 if TYPE_CHECKING:
     from fairbench.data import Place

@@ -41,6 +41,7 @@ LAYERS = (
     ("probes", "judges", "training"),
     ("mitigation", "planted", "plan", "naming", "judging", "preparation", "asking", "study", "sweeps", "engine"),
     (
+        "wording",
         "collection",
         "tidy",
         "comparison",
@@ -68,7 +69,6 @@ LAYERS = (
         "console",
         "cards",
         "flags",
-        "figures",
         "layout",
     ),
 )
