@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from fairbench.comparison import Comparisons
     from fairbench.mitigation.making import Product
     from fairbench.scores import Score
     from fairbench.study import Run
     from fairbench.sweeps.run import Sweep
 
-__all__ = ["FairbenchError", "Undefined", "__version__", "measure", "mitigate", "score", "sweep"]
+__all__ = ["FairbenchError", "Undefined", "__version__", "compare", "measure", "mitigate", "score", "sweep"]
 
 
 def measure(
@@ -155,6 +156,59 @@ def mitigate(
         model=ModelOptions(**dict(model_options or {})),
     )
     return run(model, wanted)
+
+
+def compare(
+    baseline: str,
+    *models: str,
+    results_path: str | Path | Sequence[str | Path] = "results",
+    tasks: str | Sequence[str] = (),
+    metrics: str | Sequence[str] = (),
+    margins: Mapping[str, float] | None = None,
+    alpha: float = 0.05,
+    draws: int = 10_000,
+    seed: int = 1234,
+    include_path: Sequence[str | Path] = (),
+) -> Comparisons:
+    """Compares scored models with a baseline, on the records that both answered.
+
+    Args:
+        baseline: name of a scored model, or the folder of its results.
+        *models: the others.
+        results_path: where results lie.
+        tasks: only these.
+        metrics: only these; with `tasks` they declare the family of Holm's correction.
+        margins: by metric: by how much a model may be worse; `.passed` then says whether all are kept.
+        alpha: of the tests; intervals have the level 1 - alpha.
+        draws: of the paired bootstrap.
+        seed: of everything random.
+        include_path: folders with further metrics.
+
+    Returns:
+        `.comparisons`, one a model, with `.differences`, `.refused` and `.price`; `.passed`; `.to_frame()`.
+
+    Raises:
+        FairbenchError: there are no results, or nothing can be compared.
+    """
+    from pathlib import Path
+
+    from fairbench.comparison.comparing import CompareOptions, find_models
+    from fairbench.comparison.comparing import compare as run
+
+    def several(given: Any) -> tuple[Any, ...]:
+        return (given,) if isinstance(given, (str, Path)) else tuple(given)
+
+    collection, labels = find_models([baseline, *models], [Path(root) for root in several(results_path)])
+    options = CompareOptions(
+        alpha=alpha,
+        draws=draws,
+        seed=seed,
+        tasks=several(tasks),
+        metrics=several(metrics),
+        margins=dict(margins or {}),
+        include_path=tuple(Path(path) for path in include_path),
+    )
+    return run(collection, labels[0], labels[1:], options)
 
 
 def sweep(model: str, axes: Sequence[str] | Mapping[str, Any], **options: Any) -> Sweep:

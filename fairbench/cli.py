@@ -1,6 +1,7 @@
 """The command line: parse, call, print. Heavy imports wait until a command needs them.
 
-Exit codes: 0 done; 1 a cell failed, the others finished and are saved; 2 the request was wrong.
+Exit codes: 0 done; 1 a cell failed, or a file could not be used, and the rest is done; 2 the request was wrong; 3 a gate did not
+pass.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import typer
 
 from fairbench import flags
 from fairbench.agreement_command import agreement
+from fairbench.compare_command import compare
 from fairbench.errors import FairbenchError, did_you_mean
 from fairbench.judge_command import judge
 from fairbench.mitigate_command import mitigate
@@ -80,6 +82,7 @@ app.command()(agreement)
 app.command()(judge)
 app.command()(swap)
 app.command()(mitigate)
+app.command()(compare)
 
 
 @app.command()

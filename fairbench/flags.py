@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated
@@ -114,6 +115,27 @@ def settings(text: str | None, flag: str) -> dict[str, str]:
         if name in found:
             raise FairbenchError(f"{flag}: {name} is given twice, as {found[name]} and as {value}. Leave one out.")
         found[name] = value
+    return found
+
+
+def numbers(given: Iterable[str] | None, flag: str) -> dict[str, float]:
+    """Numbers by name, from NAME=x; the name may hold a sign of equality itself.
+
+    Raises:
+        FairbenchError: no name, no finite number, or a name that is given twice.
+    """
+    found: dict[str, float] = {}
+    for text in given or ():
+        name, _, value = (piece.strip() for piece in text.rpartition("="))
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not name or not math.isfinite(number):
+            raise FairbenchError(f"{flag}: found {text!r}, wanted NAME=x with a number x: {flag} crows_pairs=2.5.")
+        if name in found:
+            raise FairbenchError(f"{flag}: {name} is given twice. Leave one out.")
+        found[name] = number
     return found
 
 

@@ -23,6 +23,13 @@ class Disparity(Protocol):
     def evidence(self, answers: pd.DataFrame, options: Mapping[str, Any], how: MeasureOptions) -> Evidence:
         """What is known beside the value, from all usable rows; with `how.draws` = 0 only the groups' own figures."""
 
+    def figures(self, answers: pd.DataFrame, weights: Floats, options: Mapping[str, Any]) -> Mapping[str, Floats]:
+        """The figure of each group by its name under each row of weights (b, n): (b,), NaN where it has none.
+
+        Raises:
+            Undefined: no row names a group.
+        """
+
 
 @dataclass(frozen=True)
 class Metric:

@@ -89,7 +89,7 @@ def _rows(found: Found, card: MetricInfo | None, collection: Collection) -> Iter
     result = found.result
     same = {
         "model": found.label,
-        "kind": result.metric["kind"],
+        "kind": result.metric["kind"] if card is None else card.kind,
         "task": found.task,
         "metric": found.metric,
         "variant": found.variant,
@@ -139,8 +139,9 @@ def _of(score: Score) -> dict[str, Any]:
 def _below(found: Found, collection: Collection) -> str:
     """The file below the folder that was given, so that no table tells where that folder lies."""
     for root in collection.roots:
-        if found.path.is_relative_to(root):
-            return found.path.relative_to(root).as_posix()
+        for folder in (root, root.resolve()):
+            if found.path.is_relative_to(folder):
+                return found.path.relative_to(folder).as_posix()
     return found.path.name
 
 

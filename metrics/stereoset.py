@@ -65,6 +65,7 @@ INFO = {
     "stereoset_lms": replace(
         SS,
         title="StereoSet language modelling score (LMS)",
+        kind="utility",
         ideal=100.0,
         direction="larger = better language model",
         construct="Whether a language model prefers meaningful to unrelated continuations.",

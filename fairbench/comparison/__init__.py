@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from fairbench.scores import Interval, PValue, Score, jsonable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Verdict = Literal["differs", "no difference detected", "not worse", "too few records", "undefined"]
 
@@ -165,6 +168,40 @@ class Comparisons:
         """Whether every gate lets through; null where there is none."""
         gates = [one.passed for c in self.comparisons for one in c.differences if one.margin is not None]
         return all(gates) if gates else None
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row a difference: models, task, metric, both values, the difference with its interval and tests, the verdict."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "baseline": c.baseline,
+                "model": c.model,
+                "task": one.task,
+                "metric": one.metric,
+                "variant": one.variant,
+                "before": one.baseline.value,
+                "after": one.model.value,
+                "ideal": one.model.ideal,
+                "difference": one.difference,
+                "low": one.interval.low if one.interval else None,
+                "high": one.interval.high if one.interval else None,
+                "p_value": one.p.value if one.p else None,
+                "p_method": one.p.method if one.p else None,
+                "p_holm": one.p_holm,
+                "detectable": one.detectable,
+                "distance": one.distance,
+                "worse_by": one.worse_by,
+                "margin": one.margin,
+                "passed": one.passed,
+                "n": one.n,
+                "verdict": one.verdict,
+                "said": one.said,
+                "undefined": one.undefined,
+            }
+            for c in self.comparisons
+            for one in c.differences
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""

@@ -160,6 +160,16 @@ class AucScore:
             known = replace(known, details=dict(zip(("overall_auc", *self.kinds), parts.tolist(), strict=True)))
         return self._against_chance(answers, chosen, counting, how, known) if how.draws else known
 
+    def figures(self, answers: pd.DataFrame, weights: Floats, options: Mapping[str, Any]) -> dict[str, Floats]:
+        """The AUCs of every group under each row of weights (b, n): (b,) by name, NaN where a class has no weight."""
+        table = compared(answers, AucOptions(**options))
+        aucs = group_aucs(table.ranked, table.of_row, weights[:, table.rows], self.kinds)
+        return {
+            f"{name} {kind}" if len(self.kinds) > 1 else name: aucs[:, k, g]
+            for g, name in enumerate(table.names)
+            for k, kind in enumerate(self.kinds)
+        }
+
     def _counting(self, table: Compared, options: AucOptions) -> Flags:
         """(k, g) whether a group is large enough to count in the mean of a kind."""
         if table.positive.all() or not table.positive.any():

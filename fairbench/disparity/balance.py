@@ -209,6 +209,12 @@ class Balance:
             warnings=warnings,
         )
 
+    def figures(self, answers: pd.DataFrame, weights: Floats, options: Mapping[str, Any]) -> dict[str, Floats]:
+        """The ratio of the two labels in every group under each row of weights (b, n): (b,) by name."""
+        found = self._counted(answers, **options)
+        shares = found.rates.at(weights)
+        return {name: ratio(np.abs(shares[:, [g]] - 0.5))[:, 0] for g, name in enumerate(found.groups.names)}
+
     def _counted(self, answers: pd.DataFrame, group_by: str, minimum: int) -> Counted:
         groups, label = find_groups(answers, group_by), _labels(answers, self.column)
         found = rates([Outcome(self.names[1], label != 0, label == 1)], groups.of_row)

@@ -67,6 +67,10 @@ class DistributionDisparity:
             known, interval=between, stderr=stderr, p=p, floor=floor, warnings=(*known.warnings, *said, *no_p)
         )  # fmt: skip
 
+    def figures(self, answers: pd.DataFrame, weights: Floats, options: Mapping[str, Any]) -> dict[str, Floats]:
+        """The mean of every group under each row of weights (b, n): (b,) by name."""
+        return self.means.figures(answers, weights, options)
+
     def _interval(
         self, comparison: Comparison, table: pd.DataFrame, how: MeasureOptions
     ) -> tuple[Interval | None, float | None, list[str]]:

@@ -116,6 +116,12 @@ class RateDisparity:
             warnings=(*comparison.warnings(), *findings.warnings, *no_p),
         )
 
+    def figures(self, answers: pd.DataFrame, weights: Floats, options: Mapping[str, Any]) -> dict[str, Floats]:
+        """The rate of every group under each row of weights (b, n): (b,) by name, NaN where it is of no record."""
+        found = self.comparison(answers, RateOptions(**options))
+        rates = found.rates.at(weights)
+        return {found.name(number): rates[:, number] for number in range(rates.shape[1])}
+
     def ready(self, answers: pd.DataFrame, options: Mapping[str, Any]) -> tuple[pd.DataFrame, Comparison] | None:
         """The rows that are in some rate, in a steady order, and what they say of the groups; null where there are none."""
         table = steady(answers)

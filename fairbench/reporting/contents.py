@@ -27,7 +27,8 @@ class Figure:
         caption: how to read it, n, level, what is left out.
         svg: the drawing; text from models and data in it is escaped.
         described: what a person who can't see it needs to know.
-        section: where the page shows it: scores, groups, comparison, tradeoff, correlation, association, tokens, planted, training.
+        section: where the page shows it: scores, groups, comparison, tradeoff, correlation, association, tokens, planted or
+            training.
     """
 
     name: str
