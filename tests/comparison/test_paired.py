@@ -1,0 +1,218 @@
+"""Paired draws and tests, against SciPy, statsmodels, brute force and cases worked by hand."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats as scipy_stats
+from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
+
+from fairbench.comparison.paired import (
+    Paired,
+    exchange_test,
+    interval_of_difference,
+    inverted,
+    mcnemar,
+    none_differs,
+    unit_values,
+    worse_by,
+)
+from fairbench.comparison.paired import test_of_difference as chosen_test
+from fairbench.metric import MeasureOptions
+from fairbench.registry import Registry
+from fairbench.tables import complete
+
+SHARE, MARGIN = Registry().metric("crows_pairs"), Registry().metric("crows_pairs_margin")
+
+
+def pairs(margins: list[float], **columns: object) -> pd.DataFrame:
+    table = pd.DataFrame({"id": [f"p{i}" for i in range(len(margins))], "score_more": margins, "score_less": 0.0, **columns})
+    return complete(table, SHARE.info)
+
+
+def paired(before: list[float], after: list[float], metric=SHARE, draws: int = 4_000, **columns: object) -> Paired:
+    return Paired(metric, pairs(before, **columns), pairs(after, **columns), MeasureOptions(draws=draws, by_group=False))
+
+
+@pytest.mark.parametrize(("up", "down", "same"), [(8, 2, 10), (3, 3, 4), (12, 0, 3), (1, 5, 30)])
+def test_mcnemar_is_that_of_scipy_and_statsmodels(up: int, down: int, same: int):
+    before = [-1.0] * up + [1.0] * down + [1.0] * same
+    after = [1.0] * up + [-1.0] * down + [1.0] * same
+    found = mcnemar(paired(before, after))
+    assert found is not None
+    assert found.value == pytest.approx(scipy_stats.binomtest(up, up + down).pvalue, abs=1e-12)
+    theirs = statsmodels_mcnemar(np.array([[same, down], [up, 0]]), exact=True)
+    assert found.value == pytest.approx(theirs.pvalue, abs=1e-12)
+    assert f"{up} units rise, {down} fall, of {up + down + same}" in found.method
+
+
+def test_mcnemar_of_models_that_decide_alike_is_one():
+    found = mcnemar(paired([1.0, -1.0, 1.0], [2.0, -3.0, 0.5]))
+    assert found is not None and found.value == 1.0
+
+
+def test_units_of_several_pairs_are_right_or_wrong_only_where_their_pairs_agree():
+    clusters = ["a", "a", "b", "b"]
+    alike = paired([1.0, 1.0, -1.0, -1.0], [1.0, 1.0, 1.0, 1.0], cluster=clusters)
+    assert mcnemar(alike) is not None
+    mixed = paired([1.0, -1.0, -1.0, -1.0], [1.0, 1.0, 1.0, 1.0], cluster=clusters)
+    assert mcnemar(mixed) is None  # the cluster's share is one half
+    assert exchange_test(mixed) is not None
+
+
+def test_a_margin_is_no_decision():
+    pair = paired([1.0, -1.0], [1.0, 1.0], MARGIN)
+    assert unit_values(pair, pair.baseline) is None and mcnemar(pair) is None
+
+
+def test_ties_count_as_no_preference_for_the_stereotype():
+    pair = paired([0.0, 1.0, 1.0], [1.0, 1.0, -1.0])
+    assert unit_values(pair, pair.baseline).tolist() == [0.0, 100.0, 100.0]
+
+
+def test_exchanging_models_agrees_with_all_sign_flips_and_with_scipy():
+    rng = np.random.default_rng(3)
+    before, after = rng.normal(0, 1, 9), rng.normal(0.7, 1, 9)
+    found = exchange_test(paired(before.tolist(), after.tolist(), MARGIN, draws=10_000))
+    d = after - before
+    every = np.array([abs(np.dot(signs, d)) for signs in itertools.product((-1, 1), repeat=9)])
+    exact = float((every >= abs(d.sum()) - 1e-12).mean())
+    theirs = scipy_stats.permutation_test(
+        (before, after), lambda x, y: np.mean(y) - np.mean(x), permutation_type="samples", n_resamples=np.inf
+    )
+    assert exact == pytest.approx(theirs.pvalue, abs=1e-9)
+    assert found is not None and found.value == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / 10_000))
+
+
+def test_exchange_keeps_the_rows_of_a_cluster_together():
+    rng = np.random.default_rng(1)
+    clusters = np.repeat(np.arange(6), 5)
+    before = rng.normal(0, 1, 30)
+    after = before + np.repeat(rng.normal(0.2, 1, 6), 5)
+    found = exchange_test(paired(before.tolist(), after.tolist(), MARGIN, draws=10_000, cluster=clusters.astype(str)))
+    by_cluster = (after - before).reshape(6, 5).sum(axis=1)
+    every = np.array([abs(np.dot(signs, by_cluster)) for signs in itertools.product((-1, 1), repeat=6)])
+    exact = float((every >= abs(by_cluster.sum()) - 1e-12).mean())
+    assert found is not None and found.value == pytest.approx(exact, abs=0.02)
+    assert "within 6 clusters" in found.method
+
+
+def test_embedding_tests_are_not_exchanged_between_spaces():
+    weat = Registry().metric("weat")
+    roles = ["target_x", "target_y", "attribute_a", "attribute_b"]
+    rng = np.random.default_rng(0)
+    rows = [
+        {"id": f"{role}{i}", "role": role, "text": f"{role} {i}", "vector": rng.normal(size=4).tolist()}
+        for role in roles
+        for i in range(4)
+    ]
+    table = complete(pd.DataFrame(rows), weat.info)
+    assert exchange_test(Paired(weat, table, table, MeasureOptions(draws=100))) is None
+
+
+def test_a_metric_that_counts_its_rows_is_not_exchanged():
+    """Groups of 8 records are too few for `minimum`, but 16 rows of both models would be enough: the halves have other values."""
+    gap = Registry().metric("demographic_parity_difference")
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {
+            "id": [f"r{i}" for i in range(48)],
+            "label": 0,
+            "prediction": rng.integers(0, 2, 48),
+            "groups": [["a"]] * 20 + [["b"]] * 20 + [["c"]] * 8,
+        }
+    )
+    small = complete(table, gap.info)
+    other = small.assign(prediction=1 - small["prediction"])
+    other.loc[40:, "prediction"] = 1
+    assert exchange_test(Paired(gap, small, other, MeasureOptions(draws=100))) is None
+    alone = small.iloc[:40]
+    assert exchange_test(Paired(gap, alone, other.iloc[:40], MeasureOptions(draws=100))) is not None
+
+
+def test_paired_draws_give_the_interval_of_scipy_and_are_narrower_than_unpaired_ones():
+    rng = np.random.default_rng(5)
+    before = rng.normal(0, 3, 200)
+    after = before + rng.normal(0.3, 0.5, 200)
+    pair = paired(before.tolist(), after.tolist(), MARGIN, draws=8_000)
+    drawn = pair.drawn()
+    found = interval_of_difference(drawn[1] - drawn[0], 0.95, pair.units[0])
+    theirs = scipy_stats.bootstrap(
+        (before, after),
+        lambda x, y, axis=-1: np.mean(y, axis=axis) - np.mean(x, axis=axis),
+        paired=True,
+        vectorized=True,
+        n_resamples=8_000,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high), abs=0.01)
+    assert (drawn[1] - drawn[0]).std() < 0.3 * np.hypot(drawn[0].std(), drawn[1].std())
+
+
+def test_the_order_of_rows_changes_no_draw():
+    rng = np.random.default_rng(5)
+    before, after = rng.normal(0, 1, 40), rng.normal(0.5, 1, 40)
+    pair = paired(before.tolist(), after.tolist(), MARGIN)
+    mixed = Paired(MARGIN, pair.baseline.sample(frac=1, random_state=1).reset_index(drop=True), pair.model, pair.how)
+    assert np.allclose(pair.drawn()[0], mixed.drawn()[0])
+    assert chosen_test(pair, pair.drawn()[1]).value == pytest.approx(chosen_test(mixed, pair.drawn()[1]).value, abs=0.01)
+
+
+def test_swapping_the_models_mirrors_the_difference():
+    rng = np.random.default_rng(6)
+    before, after = rng.normal(0, 1, 60).tolist(), rng.normal(0.5, 1, 60).tolist()
+    one, other = paired(before, after, MARGIN), paired(after, before, MARGIN)
+    a, b = one.drawn(), other.drawn()
+    assert np.allclose(a[1] - a[0], -(b[1] - b[0]))
+    assert exchange_test(one).value == exchange_test(other).value
+
+
+def test_the_inverted_bootstrap_is_two_sided_and_never_zero():
+    drawn = np.linspace(0.1, 1.0, 999)
+    assert inverted(drawn).value == pytest.approx(2 / 1000)
+    assert inverted(np.array([-1.0, 1.0] * 50)).value == 1.0
+    assert inverted(np.full(10, np.nan)) is None and inverted(np.zeros(10)) is None
+
+
+def test_where_no_unit_differs_the_interval_is_the_exact_one():
+    pair = paired([1.0] * 20, [2.0] * 20)
+    found = none_differs(pair, 0.05)
+    assert found is not None
+    zero_of_20 = scipy_stats.binomtest(0, 20).proportion_ci(0.95, "exact").high
+    assert found.high == pytest.approx(100 * zero_of_20) and found.low == -found.high
+    assert none_differs(paired([1.0] * 20, [2.0] * 19 + [-1.0]), 0.05) is None
+
+
+def test_worse_by_is_the_quantile_of_the_distance_on_one_side_of_the_ideal():
+    rng = np.random.default_rng(0)
+    before, after = 60 + rng.normal(0, 1, 5_000), 58 + rng.normal(0, 1, 5_000)
+    assert worse_by(before, after, SHARE.info, 0.05) == pytest.approx(np.quantile(after - before, 0.95))
+    assert worse_by(100 - before, 100 - after, SHARE.info, 0.05) == pytest.approx(np.quantile(after - before, 0.95))
+
+
+def test_worse_by_at_the_ideal_is_wider_than_the_folded_quantile():
+    rng = np.random.default_rng(0)
+    before, after = 50 + rng.normal(0, 2, 5_000), 55 + rng.normal(0, 2, 5_000)
+    folded = np.quantile(np.abs(after - 50) - np.abs(before - 50), 0.95)
+    bound = worse_by(before, after, SHARE.info, 0.05)
+    assert bound > folded
+    apart = np.quantile(np.abs(after - before), 0.975)
+    assert bound <= apart
+
+
+def test_worse_by_holds_for_two_models_near_the_ideal_as_often_as_it_says():
+    """Both truths at known places near the ideal; draws as normal as bootstrap draws of means are."""
+    rng = np.random.default_rng(7)
+    for truth in ((0.0, 0.0), (0.0, 3.0), (1.0, 0.0), (0.5, -2.5)):
+        held = 0
+        for _ in range(400):
+            seen = rng.normal(truth, 1.0)
+            drawn = seen[:, None] + rng.normal(0, 1, (2, 800))
+            bound = worse_by(50 + drawn[0], 50 + drawn[1], SHARE.info, 0.05)
+            held += bound >= abs(truth[1]) - abs(truth[0]) - 1e-12
+        assert held / 400 >= 0.93, truth
