@@ -111,6 +111,19 @@ def _gap(findings: Findings, outcome: int) -> Score:
     )  # fmt: skip
 
 
+def _drawn_gaps(comparison: Comparison, rates: Floats) -> dict[str, Floats]:
+    """The gap of every class under each row of rates (b, f), as `_gap` has it: (b,) by name."""
+    g = len(comparison.groups)
+    found = {}
+    for number, outcome in enumerate(comparison.outcomes):
+        compared, size = comparison.compared[number], comparison.rates.size[number]
+        shown = compared if comparison.contrasts is not None and compared.any() else size > 0
+        tpr = rates[:, number * g : (number + 1) * g][:, shown]
+        if tpr.shape[1] >= 2:
+            found[outcome.name] = tpr[:, 0] - tpr[:, 1] if g == 2 else tpr.max(axis=1) - tpr.min(axis=1)
+    return found
+
+
 def _band(findings: Findings, outcome: int, signed: bool) -> Interval | None:
     """The interval of a class's gap, simultaneous with those of all other classes."""
     contrasts, bands = findings.of.contrasts, findings.bands
@@ -150,5 +163,7 @@ def _further(comparison: Comparison) -> tuple[dict[str, float], dict[str, int]]:
     return details, counts
 
 
-disparity = RateDisparity(card=INFO, outcomes=_outcomes, how={"": ROOT_MEAN_SQUARE}, every=False, shown=_gaps, further=_further)
+disparity = RateDisparity(
+    card=INFO, outcomes=_outcomes, how={"": ROOT_MEAN_SQUARE}, every=False, shown=_gaps, drawn=_drawn_gaps, further=_further
+)
 unused = disparity.unused

@@ -38,6 +38,11 @@ class RateOptions:
     threshold: str | float = "fixed"
 
 
+def every_rate(comparison: Comparison, rates: Floats) -> dict[str, Floats]:
+    """The rates (b, f) by the names of their groups."""
+    return {comparison.name(number): rates[:, number] for number in range(rates.shape[1])}
+
+
 @dataclass(frozen=True, kw_only=True)
 class RateDisparity:
     """How a metric compares rates; as its `disparity` it finds what stands beside the value.
@@ -51,6 +56,7 @@ class RateDisparity:
         within_class: the rates are of one gold class, which permutations keep.
         samples: a record may have several rows, its samples: `minimum` counts records, and permutations keep their rows together.
         shown: the figures that are compared, by name.
+        drawn: (comparison, rates (b, f)) -> the same figures under weights, (b,) by name.
         further: details, and counts, of the findings.
     """
 
@@ -62,6 +68,7 @@ class RateDisparity:
     within_class: bool = True
     samples: bool = False
     shown: Callable[[Findings], dict[str, Score]] = rate_scores
+    drawn: Callable[[Comparison, Floats], dict[str, Floats]] = every_rate
     further: Callable[[Comparison], tuple[dict[str, float], dict[str, int]]] | None = None
 
     def values(self, answers: pd.DataFrame, weights: Floats, **options: Any) -> Floats:
@@ -117,10 +124,9 @@ class RateDisparity:
         )
 
     def figures(self, answers: pd.DataFrame, weights: Floats, options: Mapping[str, Any]) -> dict[str, Floats]:
-        """The rate of every group under each row of weights (b, n): (b,) by name, NaN where it is of no record."""
+        """The figures that are compared, under each row of weights (b, n): (b,) by name, NaN where one is of no record."""
         found = self.comparison(answers, RateOptions(**options))
-        rates = found.rates.at(weights)
-        return {found.name(number): rates[:, number] for number in range(rates.shape[1])}
+        return self.drawn(found, found.rates.at(weights))
 
     def ready(self, answers: pd.DataFrame, options: Mapping[str, Any]) -> tuple[pd.DataFrame, Comparison] | None:
         """The rows that are in some rate, in a steady order, and what they say of the groups; null where there are none."""
