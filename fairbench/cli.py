@@ -20,8 +20,10 @@ from fairbench.errors import FairbenchError, did_you_mean
 from fairbench.judge_command import judge
 from fairbench.mitigate_command import mitigate
 from fairbench.registry import Registry, Task, suites
+from fairbench.report_command import report
 from fairbench.score_command import score
 from fairbench.swap_command import swap
+from fairbench.verify_command import verify
 
 app = typer.Typer(
     name="fairbench",
@@ -54,9 +56,9 @@ def demo(
     output_path: flags.OutputPath = Path("demo-results"),
     quiet: flags.Quiet = False,
 ) -> None:
-    """Score the shipped planted models, say which is biased, and mitigate the most biased. Offline."""
+    """Score the shipped planted models, say which is biased, mitigate the most biased, and report. Offline."""
     from fairbench import console
-    from fairbench.demo import mitigate_biased, run_demo
+    from fairbench.demo import mitigate_biased, run_demo, write_demo_report
 
     verdicts = []
     with console.progress_bars(quiet) as progress:
@@ -66,6 +68,7 @@ def demo(
                 console.print_run(run)
                 console.out.print()
         mitigated = mitigate_biased(output_path, progress)
+        page = write_demo_report(output_path, mitigated, progress)
     console.out.print("What the scores say", style="bold")
     for verdict in verdicts:
         console.out.print(f"  {verdict.sentence}", style="red" if verdict.biased else "green", markup=False)
@@ -75,6 +78,8 @@ def demo(
     )
     console.out.print()
     console.print_changes(mitigated)
+    console.out.print()
+    console.out.print(f"All of it, with figures and tables: open {page}", markup=False)
 
 
 app.command()(score)
@@ -83,6 +88,8 @@ app.command()(judge)
 app.command()(swap)
 app.command()(mitigate)
 app.command()(compare)
+app.command()(report)
+app.command()(verify)
 
 
 @app.command()

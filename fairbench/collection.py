@@ -23,6 +23,15 @@ MODEL_FOLDER = re.compile(r".+-[0-9a-f]{8}")
 BESIDE = ("answers", "judged", "classifiers", "sweeps")
 """Folders in a model's folder that hold no results."""
 
+NEEDED: Mapping[str, tuple[str, ...]] = {
+    "metric": ("name", "version", "title", "kind", "options"),
+    "task": ("name", "version"),
+    "model": ("name",),
+    "probe": ("name", "version", "options"),
+    "answers": ("path", "sha256"),
+}
+"""What the blocks of every result hold, and what is read of them without asking."""
+
 CHECKED_VERSIONS = ("task", "metric", "probe")
 """Scores of one column are put beside each other only where these have one version."""
 
@@ -138,28 +147,44 @@ def collect(roots: Sequence[Path | str]) -> Collection:
         ('stories260K', 'all-MiniLM-L6-v2')
     """
     paths = [Path(root) for root in roots]
-    if not paths:
-        raise FairbenchError("No folder of results was given. Wanted one or more that `fairbench score` wrote into (results).")
-    for path in paths:
-        if not path.is_dir():
-            what = "is no folder" if path.exists() else "does not exist"
-            raise FairbenchError(f"{path} {what}. Wanted a folder that `fairbench score` wrote results into.")
-    found: list[tuple[Path, Result]] = []
-    faults: list[Fault] = []
-    seen: set[Path] = set()
-    for root in paths:
-        files = [file for file in _files(root) if file.resolve() not in seen]
-        seen |= {file.resolve() for file in files}
-        read = [_read(file) for file in files]
-        found += [one for one in read if isinstance(one, tuple)]
-        faults += [one for one in read if isinstance(one, Fault)]
-        if not any(one is not None for one in read):
-            faults.append(Fault(root, "there are no results in this folder; `fairbench score` writes them."))
-    found, unlike = _whole(found)
+    read, empty = read_all(paths)
+    faults = [*(one for one in read if isinstance(one, Fault)), *empty]
+    found, unlike = _whole(one for one in read if isinstance(one, tuple))
     found, torn = _one_a_cell(found)
     labels = _labels(found)
     named = [Found(path, result, labels[path.parent.parent.name]) for path, result in found]
     return Collection(tuple(named), (*faults, *unlike, *torn), tuple(paths))
+
+
+def read_all(roots: Sequence[Path]) -> tuple[list[tuple[Path, Result] | Fault], list[Fault]]:
+    """Every result file below some folders, read as it is: nothing is compared, and no file of answers is opened.
+
+    Args:
+        roots: folders of results, of one model or of several; a file that lies below two of them is read once.
+
+    Returns:
+        In the order of the folders and names each result with its path, or why it can't be used; and a fault for each folder
+        that holds none.
+
+    Raises:
+        FairbenchError: there is no folder, or a path is none.
+    """
+    if not roots:
+        raise FairbenchError("No folder of results was given. Wanted one or more that `fairbench score` wrote into (results).")
+    for path in roots:
+        if not path.is_dir():
+            what = "is no folder" if path.exists() else "does not exist"
+            raise FairbenchError(f"{path} {what}. Wanted a folder that `fairbench score` wrote results into.")
+    read: dict[Path, tuple[Path, Result] | Fault | None] = {}
+    empty = []
+    for root in roots:
+        files = list(_files(root))
+        for file in files:
+            if file.resolve() not in read:
+                read[file.resolve()] = _read(file)
+        if not any(read[file.resolve()] is not None for file in files):
+            empty.append(Fault(root, "there are no results in this folder; `fairbench score` writes them."))
+    return [one for one in read.values() if one is not None], empty
 
 
 def one_version(collection: Collection) -> Collection:
@@ -191,7 +216,7 @@ def _older(one: Found, newest: tuple[int, ...]) -> str:
 def _files(root: Path) -> Iterator[Path]:
     """Files below a folder that may be results: `<model>-<8 hex>/<task>/<metric>.json`."""
     if MODEL_FOLDER.fullmatch(root.resolve().name):
-        folders = [root]
+        folders = [root if MODEL_FOLDER.fullmatch(root.name) else root.resolve()]  # `.` and a link have another name
     else:
         folders = [path for path in sorted(root.rglob("*")) if path.is_dir() and MODEL_FOLDER.fullmatch(path.name)]
     for folder in folders:
@@ -212,9 +237,13 @@ def _read(path: Path) -> tuple[Path, Result] | Fault | None:
     if isinstance(schema, int) and schema > SCHEMA:
         return Fault(path, f"it has schema {schema}, and this version of fairbench reads up to {SCHEMA}. Update fairbench.")
     try:
-        return path, read_result(path)
+        result = read_result(path)
     except FairbenchError as error:
         return Fault(path, str(error).removeprefix(f"{path} "))
+    absent = [f"{block}.{key}" for block, keys in NEEDED.items() for key in keys if key not in getattr(result, block)]
+    if absent:
+        return Fault(path, f"it says nothing of {', '.join(absent)}, which every result has. Score it again.")
+    return path, result
 
 
 def _whole(found: Iterable[tuple[Path, Result]]) -> tuple[list[tuple[Path, Result]], list[Fault]]:

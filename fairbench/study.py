@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,6 +35,37 @@ if TYPE_CHECKING:
 
 ANSWERS_VERSION = 2
 """Raised when answers of the same cell would come out otherwise; old ones are then not taken up."""
+
+MADE_BY = (quality.VERSION, SCHEMA, __version__)
+"""What of this package, beside the metric's own file, a cell's hash is over."""
+
+
+def answers_key(model: Mapping[str, str], form: str, records_sha256: str, probe: Mapping[str, Any]) -> str:
+    """How a table of answers is called: 32 hex digits of all that can change it.
+
+    Args:
+        model: the card's `identity`.
+        form: of the records.
+        records_sha256: over all that is asked.
+        probe: its name, version, options and what was prepared for it.
+    """
+    records = {"form": form, "sha256": records_sha256}
+    return digest({"answers": ANSWERS_VERSION, "model": model, "records": records, "probe": probe})[:32]
+
+
+def cell_hash(
+    key: str, task: Mapping[str, Any], how: Sequence[Any], measuring: Mapping[str, Any], made_by: Sequence[Any] = MADE_BY
+) -> str:
+    """Sha256 over all that can change a result.
+
+    Args:
+        key: of its answers.
+        task: its block of the result.
+        how: the metric's name, the sha256 of its file, its options, and the identities of the judges.
+        measuring: level, draws and seed.
+        made_by: versions of this package.
+    """
+    return digest([key, task, *how, measuring, *made_by])
 
 
 @dataclass(frozen=True)
@@ -117,9 +148,8 @@ class Runner:
         }  # fmt: skip
         if prepared.identity:
             probe["prepared"] = dict(prepared.identity)
-        records = {"form": ask.task.info.form, "sha256": asked.sha256}
-        key = digest({"answers": ANSWERS_VERSION, "model": self.card.identity, "records": records, "probe": probe})
-        store = AnswerStore(self.folder / "answers", key[:32])
+        key = answers_key(self.card.identity, ask.task.info.form, asked.sha256, probe)
+        store = AnswerStore(self.folder / "answers", key)
         try:
             with store.lock():  # a second process waits, and then finds the answers there
                 if not store.finished():
@@ -175,7 +205,7 @@ class Runner:
         names = [name for name in dict.fromkeys((metric.info.judge, REFUSAL)) if name in judges_of(ask)]
         names = [name for name in names if name in self.panel.judges]
         how = [metric.name, metric.source_sha256, metric.options, [self.panel.judges[name].identity for name in names]]
-        cell = digest([store.key, task, *how, measuring, quality.VERSION, SCHEMA, __version__])
+        cell = cell_hash(store.key, task, how, measuring)
         path = self.path(ask, metric)
         found = _read_if_whole(path)
         if found is not None and found.run.get("cell") == cell:
