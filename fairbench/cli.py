@@ -16,6 +16,7 @@ import typer
 from fairbench import flags
 from fairbench.agreement_command import agreement
 from fairbench.compare_command import compare
+from fairbench.correlate_command import correlate
 from fairbench.errors import FairbenchError, did_you_mean
 from fairbench.judge_command import judge
 from fairbench.mitigate_command import mitigate
@@ -88,6 +89,7 @@ app.command()(judge)
 app.command()(swap)
 app.command()(mitigate)
 app.command()(compare)
+app.command()(correlate)
 app.command()(report)
 app.command()(verify)
 
