@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 
     from fairbench.comparison import Comparisons
     from fairbench.mitigation.making import Product
+    from fairbench.reporting.writing import Written
     from fairbench.scores import Score
     from fairbench.study import Run
     from fairbench.sweeps.run import Sweep
 
-__all__ = ["FairbenchError", "Undefined", "__version__", "compare", "measure", "mitigate", "score", "sweep"]
+__all__ = ["FairbenchError", "Undefined", "__version__", "compare", "measure", "mitigate", "report", "score", "sweep"]
 
 
 def measure(
@@ -209,6 +210,54 @@ def compare(
         include_path=tuple(Path(path) for path in include_path),
     )
     return run(collection, labels[0], labels[1:], options)
+
+
+def report(
+    results: str | Path | Sequence[str | Path],
+    output_path: str | Path = "report",
+    *,
+    baseline: str | None = None,
+    against: Sequence[str] = (),
+    title: str | None = None,
+    formats: Sequence[str] = ("svg", "png"),
+    examples: int = 4,
+    include_path: Sequence[str | Path] = (),
+) -> Written:
+    """Writes figures, tables, a page that needs nothing else, and model cards, from all results below some folders.
+
+    Args:
+        results: folders that `fairbench score` wrote.
+        output_path: folder of the report.
+        baseline: a model of the results; the others are compared with it.
+        against: those others; all where empty.
+        title: of the page.
+        formats: figures are kept as some of svg, png and pdf.
+        examples: records of each kind that are shown of a result.
+        include_path: folders with further metrics and tasks.
+
+    Returns:
+        `.page`, `.files`, `.report` with every number (`.report.table`) and every fault, and `.refused`: models without a card.
+
+    Raises:
+        FairbenchError: a path does not exist, there is nothing to report, or the baseline is not among the results.
+    """
+    from pathlib import Path
+
+    from fairbench.reporting.assembling import TITLE, ReportOptions, assemble
+    from fairbench.reporting.writing import write_report
+
+    roots = [results] if isinstance(results, (str, Path)) else list(results)
+    options = ReportOptions(
+        title=title or TITLE,
+        baseline=baseline,
+        against=tuple(against),
+        examples=examples,
+        include_path=tuple(Path(path) for path in include_path),
+    )
+    made, drawn = assemble(roots, options)
+    if not len(made.table):
+        raise FairbenchError("There is nothing to report. " + " ".join(str(fault) for fault in made.faults[:3]))
+    return write_report(made, drawn, Path(output_path), formats)
 
 
 def sweep(model: str, axes: Sequence[str] | Mapping[str, Any], **options: Any) -> Sweep:

@@ -93,6 +93,22 @@ def mitigate_biased(output: Path, progress: Progress) -> Mitigated:
     return Mitigated(product, verdict(BIASED, after, f"{BIASED}, mitigated"), changes, shrunk)
 
 
+def write_demo_report(output: Path, mitigated: Mitigated, progress: Progress) -> Path:
+    """The page of what was just done: every score, and the mitigated model beside the one that it was made from.
+
+    Returns:
+        The HTML file, below `output`.
+    """
+    from fairbench.reporting.assembling import ReportOptions, assemble
+    from fairbench.reporting.writing import write_report
+
+    options = ReportOptions(
+        title="What the demonstration did", baseline=f"planted:{BIASED}", against=(mitigated.product.folder.name,)
+    )
+    report, drawn = assemble([output], options, progress)
+    return write_report(report, drawn, output / "report", ("svg",), progress).page
+
+
 def verdict(name: str, run: Run, called: str | None = None) -> Verdict:
     """Reads the verdict from two sign tests, of pairs and of filled blanks: biased where one of them rejects after Holm.
 

@@ -194,7 +194,7 @@ class Registry:
         if not callable(function):
             raise FairbenchError(f"The file of metric {name} has its card but no function {name}(answers, weights). Add it.")
         source = file_sha256(Path(str(module.__file__)))
-        hooks = {hook: optional(hook) for hook in ("significance", "counts", "details", "unused")}
+        hooks = {hook: optional(hook) for hook in ("significance", "counts", "details", "effects", "unused")}
         return Metric(
             name, info, function, **hooks, disparity=optional("disparity"), source_sha256=source, options=dict(info.options)
         )

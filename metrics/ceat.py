@@ -176,12 +176,17 @@ def counts(answers: pd.DataFrame, samples: int = 10_000, tail: str = "two-sided"
 
 def details(answers: pd.DataFrame, rng: np.random.Generator, samples: int = 10_000, tail: str = "two-sided") -> dict[str, float]:
     """The analysis behind CES: its standard error, tau^2, I^2 and Q, and how the effect sizes of the draws are distributed."""
-    _, effects, variances = _plain(answers, _bank(answers), rng, samples)
-    fit = random_effects(effects, variances)
-    kept = effects[np.isfinite(effects)]
+    _, sizes, variances = _plain(answers, _bank(answers), rng, samples)
+    fit = random_effects(sizes, variances)
+    kept = sizes[np.isfinite(sizes)]
     analysis = {"ces_se": fit.stderr, "tau2": fit.tau2, "i2": fit.i2, "q": fit.q, "draws_kept": fit.studies}
     spread = {"es_mean": kept.mean(), "es_sd": kept.std()} | {f"es_{q:g}%": np.percentile(kept, q) for q in (2.5, 50, 97.5)}
     return {name: float(value) for name, value in (analysis | spread).items()}
+
+
+def effects(answers: pd.DataFrame, rng: np.random.Generator, samples: int = 10_000, tail: str = "two-sided") -> Floats:
+    """ES_i of every draw, (samples,); NaN where a draw has no spread. The same ones that `details` says five figures of."""
+    return _plain(answers, _bank(answers), rng, samples)[1]
 
 
 def _bank(answers: pd.DataFrame) -> _Bank:

@@ -49,7 +49,7 @@ def write(tmp_path: Path) -> Writer:
     ) -> Path:
         found = Registry().metric(metric).with_options(options or {})
         folder = tmp_path / "results" / f"{model}-{digest(model)[:8]}"
-        store = AnswerStore(folder / "answers", digest([model, task, metric, dict(probe or {})])[:32])
+        store = AnswerStore(folder / "answers", digest([model, task, found.info.reads, dict(probe or {}), limit])[:32])
         store.path.parent.mkdir(parents=True, exist_ok=True)
         table.to_parquet(store.path)
         sha256 = file_sha256(store.path)

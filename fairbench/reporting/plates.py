@@ -1,0 +1,285 @@
+"""Which figures a report has: what each is drawn from, and what is said under it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fairbench.collection import Found
+from fairbench.comparison.sharing import answers_of
+from fairbench.errors import FairbenchError, Undefined
+from fairbench.registry import Registry
+from fairbench.reporting.contents import Report
+from fairbench.tables import complete, usable
+from fairbench.tidy import GROUP, WHOLE
+from fairbench.wording import figure, interval_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+MOST_OF_A_KIND = 10
+"""A report draws at most so many figures of a kind, those with the most to show; the tables hold all."""
+
+DESCRIBED = 12
+"""Rows that the description of a figure names, for those who can't see it."""
+
+WIDTH = 7.0
+"""Inches: the text width of a page of paper."""
+
+
+@dataclass(frozen=True)
+class Plate:
+    """A figure that is to be drawn.
+
+    Attributes:
+        name: of its files.
+        section: of the page.
+        draw: puts it on an Axes.
+        caption: how it is read.
+        described: what is seen, in words.
+        height: inches; some figures change it.
+    """
+
+    name: str
+    section: str
+    draw: Callable[[Axes], Axes]
+    caption: str
+    described: str
+    height: float = 3.6
+
+
+def plates(report: Report, found: Sequence[Found]) -> Iterator[Plate]:
+    """The figures that follow from results: scores, groups, heat map, association tests, comparison, trade-off, correlation.
+
+    Args:
+        report: with its table and what was compared; its figures are not looked at.
+        found: the results behind the table.
+    """
+    whole = report.table[report.table["part"] == WHOLE]
+    tests = whole["metric"].isin([name for name, card in report.metrics.items() if card.reads == "Association"])
+    yield from _scores(whole[~tests])
+    yield from _heatmap(whole)
+    yield from _groups(report.table)
+    yield from _associations(whole[tests], found)
+    yield from _compared(report)
+    yield from _tradeoff(report)
+    yield from _correlations(report)
+
+
+def _scores(whole: pd.DataFrame) -> Iterator[Plate]:
+    """A figure for each headline metric of bias; association tests have figures of their own."""
+    from fairbench.reporting.figures.scores import scores
+
+    shown = whole[(whole["headline"] == True) & (whole["kind"] != "utility")]  # noqa: E712  null is neither
+    for metric, rows in _largest(shown, "metric"):
+        yield Plate(
+            f"scores-{metric}",
+            "scores",
+            lambda ax, rows=rows: scores(rows, ax),  # type: ignore[misc]
+            f"{rows.iloc[0]['title']}. {_direction(rows)} Whiskers are intervals; n stands at the right.",
+            _listed(rows),
+        )
+
+
+def _heatmap(whole: pd.DataFrame) -> Iterator[Plate]:
+    from fairbench.reporting.figures.heatmap import heatmap
+
+    several = whole.groupby("column")["model"].nunique()
+    rows = whole[(whole["headline"] == True) & whole["column"].isin(several[several > 1].index)]  # noqa: E712
+    if rows.empty:
+        return
+    yield Plate(
+        "heatmap",
+        "scores",
+        lambda ax: heatmap(rows, ax),
+        "Distance of each headline score from its ideal, as a share of the largest distance that the metric can have. Only what "
+        "two models or more were scored on. Rows are not to be added up: intrinsic and extrinsic scores differ in kind.",
+        _listed(rows),
+    )
+
+
+def _groups(table: pd.DataFrame) -> Iterator[Plate]:
+    from fairbench.reporting.figures.groups import groups
+
+    headline = table[table["headline"] == True]  # noqa: E712
+    grouped = headline[headline["file"].isin(headline.loc[headline["part"] == GROUP, "file"])]
+    for _, rows in _largest(grouped, "file"):
+        first = rows.iloc[0]
+        yield Plate(
+            f"groups-{first['model']}-{first['column']}",
+            "groups",
+            lambda ax, rows=rows: groups(rows, ax),  # type: ignore[misc]
+            f"{first['title']}, {first['task']}, {first['model']}: the figure of each group with its interval and n.",
+            _listed(rows[rows["part"] == GROUP], name="group"),
+        )
+
+
+def _associations(rows: pd.DataFrame, found: Sequence[Found]) -> Iterator[Plate]:
+    from fairbench.reporting.figures.associations import forest
+    from fairbench.reporting.figures.effects import effects
+
+    details = {str(row["file"]): one.result.score.details for row, one in _with_results(rows, found)}
+    for (model, metric), part in rows.groupby(["model", "metric"], sort=False):
+        own = {name: details[name] for name in part["file"] if name in details}
+        yield Plate(
+            f"association-{model}-{metric}",
+            "association",
+            lambda ax, part=part, own=own: forest(part, ax, own),  # type: ignore[misc]
+            f"{part.iloc[0]['title']} of {model}, a test a row. No embedding test is evidence enough on its own.",
+            _listed(part, name="task"),
+        )
+        behind = {str(row["file"]): one for row, one in _with_results(part, found)}
+        draws = [_draws(behind[row["file"]]) for _, row in part.iterrows() if own.get(row["file"], {}).get("es_50%") is not None]
+        if draws:
+            yield Plate(
+                f"effects-{model}-{metric}",
+                "association",
+                lambda ax, draws=draws: effects(draws, ax),  # type: ignore[misc]
+                "Effect sizes of the draws of contexts: how far an effect moves with the sentences that its words are met in.",
+                "; ".join(f"{one.label}: {figure(one.low)} to {figure(one.high)}" for one in draws[:DESCRIBED]),
+            )
+
+
+def _draws(one: Found) -> Any:
+    """The draws of a test: all of them where its answers are kept and its metric is installed, else what its result says."""
+    from fairbench.reporting.figures.effects import saved_draws, whole_draws
+
+    registry, name = Registry(), one.result.metric["name"]
+    with contextlib.suppress(Undefined, FairbenchError):  # what is wrong with answers is said of the result, not of a figure
+        if name in registry.metrics() and (hook := registry.metric(name).effects) is not None:
+            info = registry.metrics()[name]
+            table = usable(complete(answers_of(one), info), info)[0]
+            rng = np.random.default_rng(one.result.run["measure"]["seed"])
+            return whole_draws(one.task, hook(table, rng, **one.result.metric["options"]))
+    return saved_draws(one.task, one.result.score.details)
+
+
+def _compared(report: Report) -> Iterator[Plate]:
+    from fairbench.reporting.figures.dumbbells import dumbbells
+    from fairbench.reporting.figures.flips import flips
+
+    if report.comparisons is None:
+        return
+    bounds = {str(row["column"]): (float(row["least"]), float(row["most"])) for _, row in report.table.iterrows()}
+    for one in report.comparisons.comparisons:
+        differences = [d for d in one.differences if d.difference is not None]
+        if differences:
+            yield Plate(
+                f"compared-{one.model}",
+                "comparison",
+                lambda ax, differences=differences, one=one: dumbbells(  # type: ignore[misc]
+                    differences, ax, ranges=bounds, names=(one.baseline, one.model)
+                ),
+                f"{one.model} beside {one.baseline}, on the records that both answered.",
+                "; ".join(f"{d.column}: {d.said}" for d in differences[:DESCRIBED]),
+            )
+    turned: dict[str, dict[str, Any]] = {}
+    for one in report.comparisons.comparisons:
+        for d in one.differences:
+            if d.flips is not None and d.flips.n:
+                turned.setdefault(d.column, {})[one.model] = d.flips
+    for column, by_model in list(turned.items())[:MOST_OF_A_KIND]:
+        right = next(iter(by_model.values())).right
+        yield Plate(
+            f"flips-{column}",
+            "comparison",
+            lambda ax, by_model=by_model: flips(by_model, ax),  # type: ignore[misc]
+            f"{column}: decisions that turn round beside {report.comparisons.comparisons[0].baseline}. Right means: {right}.",
+            "; ".join(f"{model}: {f.n} records, NFR {figure(f.nfr)}, PFR {figure(f.pfr)}" for model, f in by_model.items()),
+        )
+
+
+def _tradeoff(report: Report) -> Iterator[Plate]:
+    from fairbench.reporting.figures.tradeoff import tradeoff
+
+    if report.tradeoff is None:
+        return
+    found = report.tradeoff
+    yield Plate(
+        "tradeoff",
+        "tradeoff",
+        lambda ax: tradeoff(found, ax),
+        f"{found.bias_title} against {found.utility_title}. {found.scaling}",
+        "; ".join(f"{p.label}: bias {figure(p.bias)}, utility {figure(p.utility)}" for p in found.points[:DESCRIBED]),
+        height=4.4,
+    )
+
+
+def _correlations(report: Report) -> Iterator[Plate]:
+    from fairbench.reporting.figures.matrix import matrix, scatter
+
+    found = report.correlations
+    if found is None or not found.pairs:
+        return
+    yield Plate(
+        "correlations",
+        "correlation",
+        lambda ax: matrix(found, ax),
+        f"Intrinsic against extrinsic scores over {found.n} models, both turned so that larger is more biased. "
+        + " ".join(found.warnings),
+        "; ".join(f"{p.intrinsic} and {p.extrinsic}: r {figure(p.pearson)}, n {p.n}" for p in found.pairs[:DESCRIBED]),
+    )
+    defined = sorted((p for p in found.pairs if p.pearson is not None), key=lambda p: -abs(p.spearman or 0.0))
+    for number, pair in enumerate(defined[:4], 1):
+        yield Plate(
+            f"correlation-{number}",
+            "correlation",
+            lambda ax, pair=pair: scatter(pair, ax),  # type: ignore[misc]
+            f"{pair.intrinsic} against {pair.extrinsic}, a point a model.",
+            "; ".join(f"{m}: {figure(x)}, {figure(y)}" for m, x, y in zip(pair.labels, pair.x, pair.y, strict=True)),
+        )
+
+
+def _largest(table: pd.DataFrame, by: str) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The parts with the most rows, in the order of the table."""
+    sizes = table.groupby(by, sort=False).size().sort_values(ascending=False, kind="stable")
+    kept = set(sizes.index[:MOST_OF_A_KIND])
+    for name, rows in table.groupby(by, sort=False):
+        if name in kept:
+            yield str(name), rows
+
+
+def _with_results(rows: pd.DataFrame, found: Sequence[Found]) -> Iterator[tuple[Mapping[str, Any], Found]]:
+    """Rows with the result that each is of."""
+    by = {(one.label, one.column): one for one in found}
+    for row in rows.to_dict("records"):
+        yield {str(k): v for k, v in row.items()}, by[row["model"], row["column"]]
+
+
+def _direction(rows: pd.DataFrame) -> str:
+    said = list(dict.fromkeys(str(text) for text in rows["direction"]))
+    return f"{said[0][:1].upper()}{said[0][1:]}." if len(said) == 1 else ""
+
+
+def _listed(rows: pd.DataFrame, name: str = "") -> str:
+    """Rows in words."""
+    said = [_row(row, name) for row in rows.head(DESCRIBED).to_dict("records")]
+    more = f"; and {len(rows) - DESCRIBED} more, which the table holds" if len(rows) > DESCRIBED else ""
+    return "; ".join(said) + more
+
+
+def _row(row: Mapping[Any, Any], name: str) -> str:
+    from fairbench.scores import Interval
+
+    called = str(row[name]) if name else f"{row['model']} {row['column']}"
+    if row["value"] != row["value"]:
+        return f"{called}: undefined"
+    known = row["low"] == row["low"]
+    between = Interval(row["low"], row["high"], row["level"], "") if known else None
+    return f"{called}: {figure(row['value'])} {interval_text(between)}, ideal {figure(row['ideal'])}, n {row['n']}"
+
+
+def unique_names(made: Iterable[Plate]) -> Iterator[Plate]:
+    """The plates with names that are fit for files, no two the same."""
+    import dataclasses
+
+    seen: dict[str, int] = {}
+    for plate in made:
+        fit = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in plate.name)[:80].strip("-.") or "figure"
+        seen[fit] = seen.get(fit, 0) + 1
+        yield dataclasses.replace(plate, name=fit if seen[fit] == 1 else f"{fit}-{seen[fit]}")

@@ -1,0 +1,85 @@
+"""A report as a folder: the page, figures as files, tables, and the models' cards.
+
+<output>/index.html                    the page; needs nothing else
+<output>/figures/<name>.svg .png .pdf  the figures
+<output>/tables/                       results.parquet, and tables in Markdown, LaTeX and CSV
+<output>/cards/<model>/README.md       a Hugging Face model card for each model
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fairbench.errors import FairbenchError
+from fairbench.reporting.assembling import Drawn, Progress
+from fairbench.reporting.contents import Report
+from fairbench.reporting.model_card import write_model_card
+from fairbench.reporting.page import write_page
+from fairbench.reporting.tables import write_tables
+
+FORMATS = ("svg", "png", "pdf")
+"""What figures can be kept as. PDF takes the longest, for its fonts are cut to the letters that are used."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a report has become.
+
+    Attributes:
+        report: what was written.
+        page: the HTML file.
+        files: all files, the page first.
+        refused: why a model has no card, by label.
+    """
+
+    report: Report
+    page: Path
+    files: tuple[Path, ...]
+    refused: dict[str, str]
+
+
+def write_report(
+    report: Report, drawn: Sequence[Drawn], folder: Path, formats: Sequence[str] = FORMATS, progress: Progress | None = None
+) -> Written:
+    """Writes a report into a folder; every file whole or not at all, the page last.
+
+    Args:
+        report: what it says.
+        drawn: its figures.
+        folder: where; files of the same names are replaced, others are left alone.
+        formats: what figures are kept as.
+        progress: called while figures are kept.
+
+    Raises:
+        FairbenchError: an unknown format.
+    """
+    from fairbench.reporting.figures.style import save
+
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown:
+        raise FairbenchError(f"--formats {unknown[0]}: wanted some of {', '.join(FORMATS)}.")
+    files: list[Path] = []
+    for number, one in enumerate(drawn):
+        if progress:
+            progress("figure files", number, len(drawn))
+        for name in formats:
+            files.append(folder / "figures" / f"{one.figure.name}.{name}")
+            save(one.ax, files[-1])
+    if progress and drawn:
+        progress("figure files", len(drawn), len(drawn))
+    files += write_tables(report, folder / "tables")
+    refused: dict[str, str] = {}
+    for label in report.models:
+        try:
+            files.append(write_model_card(report, label, folder / "cards" / _fit(label)))
+        except FairbenchError as error:
+            refused[label] = str(error)
+    page = write_page(report, folder / "index.html")
+    return Written(report, page, (page, *files), refused)
+
+
+def _fit(label: str) -> str:
+    """A label that is fit for a folder."""
+    return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in label)[:80].strip("-.") or "model"
