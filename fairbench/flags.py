@@ -84,6 +84,10 @@ RemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Run Pytho
 Pickle = Annotated[bool, typer.Option("--allow-pickle", help="Load pytorch_model.bin, a pickle, which can run code.")]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of raw data files; else the variable FAIRBENCH_DATA.")]
 OutputPath = Annotated[Path, typer.Option("--output-path", help="Where results go.")]
+Track = Annotated[
+    str | None,
+    typer.Option(help="Also log to a tracker: trackio (pip install 'fairbench[tracking]') or wandb (pip install wandb)."),
+]
 Include = Annotated[
     list[Path] | None,
     typer.Option("--include-path", help="Folder with further metrics/ and tasks/; may repeat."),

@@ -46,6 +46,7 @@ def mitigate(
     trust_remote_code: flags.RemoteCode = False,
     allow_pickle: flags.Pickle = False,
     data_dir: flags.DataDir = None,
+    track: flags.Track = None,
     dry_run: flags.DryRun = False,
     quiet: flags.Quiet = False,
     as_json: flags.AsJson = False,
@@ -54,6 +55,7 @@ def mitigate(
     from fairbench.mitigation.making import MitigateOptions
     from fairbench.mitigation.texts import TextOptions
     from fairbench.models.model import ModelOptions
+    from fairbench.tracking import require_tracker
 
     own = {
         "merge": merge, "augment": augment, "layers": layers, "student": student, "epochs": epochs, "steps": steps,
@@ -72,7 +74,9 @@ def mitigate(
     if dry_run:
         _print_estimate(model, wanted, as_json)
         return
-    _carry_out(model, wanted, "json" if as_json else "nothing" if quiet else "table")
+    if track:
+        require_tracker(track)
+    _carry_out(model, wanted, "json" if as_json else "nothing" if quiet else "table", track)
 
 
 def _options(own: Mapping[str, Any], others: list[str] | tuple[()], method: str) -> dict[str, Any]:
@@ -97,10 +101,12 @@ def _options(own: Mapping[str, Any], others: list[str] | tuple[()], method: str)
     return given
 
 
-def _carry_out(model: str, wanted: MitigateOptions, show: str) -> None:
+def _carry_out(model: str, wanted: MitigateOptions, show: str, track: str | None) -> None:
+    """Makes the model and prints what it is; its training is logged once, by the run that made it."""
     from fairbench import console
     from fairbench.mitigation.making import mitigate as run
     from fairbench.mitigation.processes import Processes
+    from fairbench.tracking import Tracker, log_training
 
     try:
         with console.progress_bars(show != "table") as progress:
@@ -110,6 +116,8 @@ def _carry_out(model: str, wanted: MitigateOptions, show: str) -> None:
         raise typer.Exit(130) from None
     if not Processes(wanted.model.device).main:
         return  # under `accelerate launch` the first process alone says what was made
+    if track and made.fresh:
+        log_training(made.folder, Tracker(to=track))
     if show == "json":
         console.print_json({"folder": str(made.folder), "fresh": made.fresh, **made.about})
     elif show == "table":

@@ -51,6 +51,7 @@ def score(
     data_dir: flags.DataDir = None,
     output_path: flags.OutputPath = Path("results"),
     include_path: flags.Include = None,
+    track: flags.Track = None,
     seed: flags.Seed = 1234,
     draws: flags.Draws = 10_000,
     level: flags.Level = 0.95,
@@ -63,6 +64,7 @@ def score(
     from fairbench.models.batching import parse_batch_size
     from fairbench.models.model import ModelOptions, Serving
     from fairbench.plan import ScoreOptions
+    from fairbench.tracking import Tracker, log_scores, require_tracker
 
     loading = ModelOptions(
         revision=revision, dtype=dtype, device=device, trust_remote_code=trust_remote_code,
@@ -84,7 +86,12 @@ def score(
     if dry_run:
         _print_sweep_plan(model, options, axes, as_json) if axes else _print_plan(model, options, as_json)
         return
-    failed = _carry_out(model, options, axes, show="json" if as_json else "nothing" if quiet else "table", by_group=by_group)
+    if track:
+        require_tracker(track)
+    show = "json" if as_json else "nothing" if quiet else "table"
+    failed, folder = _carry_out(model, options, axes, show=show, by_group=by_group)
+    if track and folder.is_dir():
+        log_scores([folder], Tracker(to=track))
     if failed:
         raise typer.Exit(1)
 
@@ -99,8 +106,8 @@ def _probe(own: Mapping[str, Any], others: str | None) -> dict[str, Any]:
     return {**own, **further}
 
 
-def _carry_out(model: str, options: ScoreOptions, axes: Axes, *, show: str, by_group: bool) -> Mapping[str, str]:
-    """Runs what was asked for, prints it ("table", "json", "nothing"), and gives what failed."""
+def _carry_out(model: str, options: ScoreOptions, axes: Axes, *, show: str, by_group: bool) -> tuple[Mapping[str, str], Path]:
+    """Runs what was asked for, prints it ("table", "json", "nothing"), and gives what failed and where results lie."""
     from fairbench import console
     from fairbench.study import score as run_score
     from fairbench.sweeps.run import Sweep
@@ -119,7 +126,7 @@ def _carry_out(model: str, options: ScoreOptions, axes: Axes, *, show: str, by_g
     for name, reason in run.failed.items():
         if show != "table":
             console.err.print(f"FAILED {name}: {reason}", markup=False)
-    return run.failed
+    return run.failed, run.folder
 
 
 def _print_plan(model: str, options: ScoreOptions, as_json: bool) -> None:

@@ -104,7 +104,7 @@ def _rows(found: Found, card: MetricInfo | None, collection: Collection) -> Iter
         "metric_version": result.metric["version"],
         "records_sha256": result.task.get("records_sha256"),
         "answers_sha256": result.answers["sha256"],
-        "file": _below(found, collection),
+        "file": below(found, collection),
     }
     for part, group, score in parts(result.score):
         yield {**same, "part": part, "group": group, **_of(score)}
@@ -136,7 +136,7 @@ def _of(score: Score) -> dict[str, Any]:
     }
 
 
-def _below(found: Found, collection: Collection) -> str:
+def below(found: Found, collection: Collection) -> str:
     """The file below the folder that was given, so that no table tells where that folder lies."""
     for root in collection.roots:
         for folder in (root, root.resolve()):

@@ -114,3 +114,17 @@ def test_it_finds_a_preference_that_is_there(monkeypatch: pytest.MonkeyPatch):
     rng = np.random.default_rng(1)
     found = sum(flip(rng.normal(0.8, 1, 20)) <= 0.05 for _ in range(100))
     assert found >= 85  # a t test's power is 92 %
+
+
+@pytest.mark.parametrize("u", [17, 18, 19, 20, 200])
+@pytest.mark.parametrize("block", [1, 2_000, 2**19])
+def test_sampled_signs_are_those_of_integer_draws(u: int, block: int, monkeypatch: pytest.MonkeyPatch):
+    """Kept p were found with the signs of `integers`, a chunk at a time: also where a chunk's bytes fill no whole word."""
+    net = np.random.default_rng(u).normal(size=u)
+    chunk, count = 50, 220
+    monkeypatch.setattr(stats, "CHUNK_BYTES", 16 * u * chunk)
+    monkeypatch.setattr(stats, "BLOCK_BYTES", block)
+    rng = np.random.default_rng(3)
+    bits = [rng.integers(0, 2, size=(k, u), dtype=np.int8) for k in (chunk, chunk, chunk, chunk, count - 4 * chunk)]
+    found = stats._random_signs(net, count, np.random.default_rng(3))
+    assert found == pytest.approx((1.0 - 2.0 * np.concatenate(bits)) @ net, rel=1e-12, abs=1e-12)

@@ -86,6 +86,20 @@ def test_chunks_hold_no_more_than_their_share_and_change_no_draw(draws: int, whi
     assert (np.concatenate(chunks) == whole).all()
 
 
+@pytest.mark.parametrize("which", [CLUSTERED, STRATIFIED, units(list(range(9)))], ids=["clusters", "strata", "records"])
+@pytest.mark.parametrize("block", [1, 200, 2**19])
+def test_draws_are_the_plain_ones_whatever_the_block(block: int, which: Units, monkeypatch: pytest.MonkeyPatch):
+    """All integers of a stratum at once, and each draw counted alone: kept intervals were made with these numbers."""
+    counts = np.zeros((100, which.count))
+    for s, rng in enumerate(np.random.default_rng(5).spawn(int(which.stratum.max()) + 1)):
+        inside = np.flatnonzero(which.stratum == s)
+        for draw, integers in enumerate(rng.integers(0, len(inside), size=(100, len(inside)))):
+            counts[draw, inside] = np.bincount(integers, minlength=len(inside))
+    monkeypatch.setattr(stats, "BLOCK_BYTES", block)
+    monkeypatch.setattr(stats, "CHUNK_BYTES", 8 * 9 * 40)
+    assert (drawn(which, 100, 5) == counts[:, which.of_row]).all()
+
+
 def test_a_stratum_draws_from_a_stream_of_its_own():
     wider = units([0, 1, 2, 3, 4, 5, 6, 7, 8, 9], [0, 1, 0, 1, 0, 0, 1, 0, 1, 1])  # two units more in the second stratum
     assert (drawn(wider, 50)[:, :8][:, STRATIFIED.stratum == 0] == drawn(STRATIFIED, 50)[:, STRATIFIED.stratum == 0]).all()

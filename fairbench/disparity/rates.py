@@ -2,6 +2,8 @@
 
 Records are told apart only by whom they speak of (a pattern of memberships) and by what happened (a case). So the weights are
 first summed over the records of one cell, that is, of one pattern and case: there are few, and every rate is made of these sums.
+The sums could be drawn themselves, as multinomial counts of the cells, without a draw for each record. They are not: two models'
+answers make different cells of the same records, and a paired comparison needs the same draw of every record.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 
 from fairbench.decisions import class_names, labels, predictions
 from fairbench.disparity.permutation import row_codes
-from fairbench.stats import CHUNK_BYTES, Floats, Indices
+from fairbench.stats import BLOCK_BYTES, CHUNK_BYTES, Floats, Indices
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,8 +75,7 @@ class Rates:
 
     def at(self, weights: Floats) -> Floats:
         """The rates under each row of weights (b, n): (b, f) in [0, 1]; NaN where a rate is of no weight."""
-        order, starts = self._by_cell
-        sums = np.add.reduceat(weights[:, order], starts, axis=1) if len(starts) else np.zeros((len(weights), 0))
+        sums = self._summed(weights)
         return share(sums @ self._of_cells(self.hit), sums @ self._of_cells(self.of))
 
     def permuted(self, indices: Iterable[Indices]) -> Floats:
@@ -95,6 +96,16 @@ class Rates:
     def only(self, rows: Flags) -> Rates:
         """The same of some rows, (n,); the others must be in no rate."""
         return replace(self, pattern=self.pattern[rows], case=self.case[rows])
+
+    def _summed(self, weights: Floats) -> Floats:
+        """(b, cells) the weight of each cell; a few draws at a time, whose rows are picked out of a processor's cache."""
+        order, starts = self._by_cell
+        sums = np.zeros((len(weights), len(starts)))
+        size = max(1, BLOCK_BYTES // (8 * max(1, len(order))))
+        for first in range(0, len(weights) if len(starts) else 0, size):
+            some = slice(first, first + size)
+            np.add.reduceat(np.take(weights[some], order, axis=1), starts, axis=1, out=sums[some])
+        return sums
 
     @cached_property
     def _cells(self) -> tuple[Indices, Indices]:

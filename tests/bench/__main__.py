@@ -1,14 +1,19 @@
-"""`make bench`: how fast probes and association tests are, and how much memory they take, beside what others do here."""
+"""`make bench`: how fast probes, tests and the bootstrap are, and how much memory they take, beside what others do here."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 import torch
 
-from tests.bench import association, causal, command, generation, masked, memory, mitigation, sensitivity, swapping
+from tests.bench import association, bootstrap, causal, command, generation, masked, memory, mitigation, sensitivity, swapping
 
+PARTS = (
+    *("causal", "masked", "memory", "command", "association", "bootstrap"),
+    *("sensitivity", "generation", "swapping", "mitigation"),
+)
 ROW = "{:<58} {:>9} {:>9} {:>7} {:>7} {:>9}  {}"
 
 
@@ -19,11 +24,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=5, help="turns of each comparison")
     parser.add_argument("--batch", type=int, default=32, help="the peer's batch size; ours is this x mean length in tokens")
     parser.add_argument("--limit", type=int, default=1508, help="pairs for the whole command")
-    parser.add_argument(
-        "--only",
-        choices=["causal", "masked", "memory", "command", "association", "sensitivity", "generation", "swapping", "mitigation"],
-        help="one part",
-    )
+    parser.add_argument("--only", choices=PARTS, help="one part")
     options = parser.parse_args()
     torch.set_num_threads(1)
     good = True
@@ -45,6 +46,8 @@ def main() -> int:
         print(f"peak memory: 128 pairs {once:.0f} MiB, 512 pairs {four:.0f} MiB (ratio {four / once:.3f}, asked: at most 1.05)")
     if options.only in (None, "association"):
         good &= show_association(association.compare(options.repeats))
+    if options.only in (None, "bootstrap"):
+        good &= show_bootstrap(options.repeats)
     if options.only in (None, "sensitivity"):
         good &= show_sensitivity(sensitivity.compare(options.repeats))
     if options.only in (None, "generation"):
@@ -76,6 +79,32 @@ def show_association(found: dict[str, float]) -> bool:
         f"{'ok' if fast[1] else 'ABOVE'}"
     )
     return all(fast) and agree
+
+
+def show_bootstrap(repeats: int) -> bool:
+    """A line a case with seconds and memory, and one for each number of groups beside fairlearn."""
+    print(f"bootstrap, {bootstrap.DRAWS:,} draws on {bootstrap.RECORDS:,} records, load {os.getloadavg()[0]:.1f}", flush=True)
+    good, most = True, bootstrap.ASKED_MEMORY
+    for found in bootstrap.compare(repeats):
+        asked = bootstrap.ASKED[found["kind"]]
+        fine = found["seconds"] < asked and found["memory"] < most and found["draws"] == bootstrap.DRAWS
+        good &= fine
+        print(
+            f"  {found['name']:<50} {found['seconds']:5.2f} s of one core (asked: under {asked:.0f}), {found['memory']:.0f} MB "
+            f"at most ({found['before']:.0f} before; asked: under {most:.0f}); whole score {found['whole']:.2f} s "
+            f"{'ok' if fine else 'ABOVE'}",
+            flush=True,
+        )
+    for found in bootstrap.beside_fairlearn(repeats):
+        fine = found["ratio"] >= bootstrap.ASKED_RATIO and found["errors"] <= bootstrap.MOST_ERRORS
+        good &= fine
+        print(
+            f"  selection rates of {found['groups']} groups: fairlearn {found['peer']:.1f} ms a draw, ours {found['ours']:.3f} "
+            f"ms (whole score), {found['ratio']:.0f} x (asked: at least {bootstrap.ASKED_RATIO:.0f}); ends of intervals at most "
+            f"{found['errors']:.1f} Monte Carlo errors apart (asked: {bootstrap.MOST_ERRORS}) {'ok' if fine else 'MISSED'}",
+            flush=True,
+        )
+    return good
 
 
 def show_sensitivity(found: dict[str, float]) -> bool:

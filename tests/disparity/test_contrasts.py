@@ -49,6 +49,17 @@ def test_rates_are_weighted_shares(seed: int):
         assert (made.records(np.array([number])) == among).all()
 
 
+@pytest.mark.parametrize("block", [1, 60 * 8 * 3])
+def test_rates_are_the_same_to_the_last_bit_whatever_the_block(block: int, monkeypatch: pytest.MonkeyPatch):
+    rng = np.random.default_rng(0)
+    made = rates(outcomes(60, 2, rng), rng.random((60, 3)) < 0.4)
+    counts = rng.integers(0, 4, (10, 60)).astype(float)
+    whole = made.at(counts)
+    monkeypatch.setattr("fairbench.disparity.rates.BLOCK_BYTES", block)
+    assert (made.at(counts) == whole).all()
+    assert made.at(counts[:0]).shape == (0, 6)
+
+
 def test_a_rate_of_no_weight_is_nan():
     found = rates([Outcome("o", np.array([True, True, False]), np.array([True, False, True]))], np.eye(3, dtype=bool))
     values = found.at(np.array([[1.0, 0.0, 5.0]]))[0]
