@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fairbench.errors import FairbenchError
+from fairbench.files import whole_file
 from fairbench.reporting.assembling import Drawn, Progress
 from fairbench.reporting.contents import Report
 from fairbench.reporting.model_card import write_model_card
@@ -66,7 +67,10 @@ def write_report(
             progress("figure files", number, len(drawn))
         for name in formats:
             files.append(folder / "figures" / f"{one.figure.name}.{name}")
-            save(one.ax, files[-1])
+            if name == "svg":  # as it stands in the page, with letters that stay text: drawn once
+                _write(files[-1], f'<?xml version="1.0" encoding="utf-8"?>\n{one.figure.svg}\n')
+            else:
+                save(one.ax, files[-1])
     if progress and drawn:
         progress("figure files", len(drawn), len(drawn))
     files += write_tables(report, folder / "tables")
@@ -78,6 +82,11 @@ def write_report(
             refused[label] = str(error)
     page = write_page(report, folder / "index.html")
     return Written(report, page, (page, *files), refused)
+
+
+def _write(path: Path, text: str) -> None:
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def _fit(label: str) -> str:
