@@ -90,7 +90,12 @@ INFO = {
             "mean of (score_more - score_less), in nats (per token where the scorer is a mean; aula: times shares of attention). "
             + _SCORERS
         ),
-        threats=(*_THREATS, "A few pairs of very unequal length can carry a summed margin."),
+        threats=(
+            *_THREATS,
+            "A few pairs of very unequal length can carry a summed margin.",
+            "Of skewed margins its interval is somewhat short where there are few: it held the truth in 92.5 % of simulated sets "
+            "of 50 exponential margins, in 93.6 % of those of 200 (nominal 95; docs/uncertainty.md).",
+        ),
         headline=False,
     ),
 }

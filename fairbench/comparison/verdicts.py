@@ -121,7 +121,7 @@ def _price(one: Difference) -> str:
     before, after, difference = one.baseline.value, one.model.value, one.difference
     assert before is not None and after is not None and difference is not None
     share = f", {100 * difference / abs(before):+.1f} %" if before else ""
-    change = f"{figure(before)} -> {figure(after)} ({difference:+.4g}{share}; {interval_text(one.interval)})"
+    change = f"from {figure(before)} to {figure(after)} ({difference:+.4g}{share}; interval {interval_text(one.interval)})"
     judged = {"differs": f"{_direction(one)}", "no difference detected": "no difference detected"}.get(one.verdict, one.said)
     if one.verdict == "no difference detected" and one.detectable is not None:
         judged += f", could have seen >= {figure(one.detectable)}"

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 MOST_OF_A_KIND = 10
 """A report draws at most so many figures of a kind, those with the most to show; the tables hold all."""
 
+MOST_TESTS = 40
+"""Association tests that stand in one figure."""
+
 DESCRIBED = 12
 """Rows that the description of a figure names, for those who can't see it."""
 
@@ -124,25 +127,37 @@ def _associations(rows: pd.DataFrame, found: Sequence[Found]) -> Iterator[Plate]
     from fairbench.reporting.figures.effects import effects
 
     details = {str(row["file"]): one.result.score.details for row, one in _with_results(rows, found)}
-    for (model, metric), part in rows.groupby(["model", "metric"], sort=False):
-        own = {name: details[name] for name in part["file"] if name in details}
+    for name, part in _families(rows):
+        own = {file: details[file] for file in part["file"] if file in details}
+        several = part["model"].nunique() > 1
+        whose = "of several models" if several else f"of {part.iloc[0]['model']}"
         yield Plate(
-            f"association-{model}-{metric}",
+            f"association-{name}",
             "association",
             lambda ax, part=part, own=own: forest(part, ax, own),  # type: ignore[misc]
-            f"{part.iloc[0]['title']} of {model}, a test a row. No embedding test is evidence enough on its own.",
-            _listed(part, name="task"),
+            f"{part.iloc[0]['title']} {whose}, a test a row. No embedding test is evidence enough on its own."
+            + several * " Sizes are not to be compared between models.",
+            _listed(part, name="" if several else "task"),
         )
         behind = {str(row["file"]): one for row, one in _with_results(part, found)}
         draws = [_draws(behind[row["file"]]) for _, row in part.iterrows() if own.get(row["file"], {}).get("es_50%") is not None]
         if draws:
             yield Plate(
-                f"effects-{model}-{metric}",
+                f"effects-{name}",
                 "association",
                 lambda ax, draws=draws: effects(draws, ax),  # type: ignore[misc]
                 "Effect sizes of the draws of contexts: how far an effect moves with the sentences that its words are met in.",
                 "; ".join(f"{one.label}: {figure(one.low)} to {figure(one.high)}" for one in draws[:DESCRIBED]),
             )
+
+
+def _families(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The tests of each metric, of all models together where a figure has room for them, else of each model."""
+    for metric, part in rows.groupby("metric", sort=False):
+        if len(part) <= MOST_TESTS:
+            yield str(metric), part
+        else:
+            yield from ((f"{metric}-{model}", own) for model, own in part.groupby("model", sort=False))
 
 
 def _draws(one: Found) -> Any:
