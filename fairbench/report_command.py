@@ -19,6 +19,8 @@ def report(
     against: Annotated[
         str | None, typer.Option(help="Those that are compared with the baseline, joined by commas; else all others.")
     ] = None,
+    bias: Annotated[str | None, typer.Option(help="TASK/METRIC of the trade-off's bias; else one is chosen.")] = None,
+    utility: Annotated[str | None, typer.Option(help="TASK/METRIC of its utility.")] = None,
     title: Annotated[str | None, typer.Option(help="Of the page.")] = None,
     formats: Annotated[str, typer.Option(help="Figures are kept as some of svg, png, pdf; empty: in the page only.")] = "svg,png",
     examples: Annotated[int, typer.Option(min=0, help="Records of each kind that are shown of a result; 0 for none.")] = 4,
@@ -46,6 +48,8 @@ def report(
         title=title or TITLE,
         baseline=baseline,
         against=tuple(flags.names(against)),
+        bias=bias,
+        utility=utility,
         compare=CompareOptions(alpha=alpha, draws=draws, seed=seed, include_path=include),
         correlation=CorrelationOptions(aligned=aligned, clean=clean, by_configuration=by_configuration, draws=draws, seed=seed),
         examples=examples,

@@ -52,8 +52,8 @@ DIFFERENCE = MetricInfo(
         "Unsigned: above 0 by chance alone, the more so the more groups and the fewer records. Read it beside its floor and p.",
         _LABELS,
         "The largest of many gaps: one odd group decides it.",
-        "With few records a group its interval is somewhat short: where four groups of 12 were truly alike it held the 0 in 91 % of "
-        "simulated sets (nominal 95), with 50 a group in 93 to 94 % (docs/uncertainty.md).",
+        "With few records a group its interval is somewhat short: where four groups of 12 were truly alike it held 0 in 91 % "
+        "of simulated sets (nominal 95), with 50 a group in 93 to 94 % (docs/uncertainty.md).",
     ),
     options={"group_by": "", "minimum": 10, "positive": 1, "aggregate": "gap"},
     choices={"aggregate": ("gap", "std", "pairwise")},

@@ -46,6 +46,7 @@ class ReportOptions:
         against: those others; all models but the baseline where empty.
         compare: how.
         correlation: how intrinsic scores are set against extrinsic ones.
+        bias, utility: columns of the tidy table that the trade-off is between; chosen where null.
         examples: so many records of each kind are shown of every result whose answers are kept; 0 for none.
         figures: whether figures are drawn.
         include_path: folders with further metrics and tasks.
@@ -56,6 +57,8 @@ class ReportOptions:
     against: tuple[str, ...] = ()
     compare: CompareOptions = field(default_factory=CompareOptions)
     correlation: CorrelationOptions = field(default_factory=CorrelationOptions)
+    bias: str | None = None
+    utility: str | None = None
     examples: int = 4
     figures: bool = True
     include_path: tuple[Path, ...] = ()
@@ -100,7 +103,7 @@ def assemble(
         metrics=_cards(registry.metrics(), (one.result.metric["name"] for one in collection.found)),
         tasks=_cards(registry.tasks(), (one.task for one in collection.found)),
         comparisons=comparisons,
-        tradeoff=_tradeoff(table, collection),
+        tradeoff=_tradeoff(table, collection, options, registry),
         correlations=_correlations(table, registry, options),
         baseline=options.baseline,
         notes=(*notes, *_notes(collection)),
@@ -141,11 +144,29 @@ def _each(flag: str, labels: Iterable[str]) -> list[tuple[str, str]]:
     return [(flag, label) for label in labels]
 
 
-def _tradeoff(table: pd.DataFrame, collection: Collection) -> Tradeoff | None:
-    """The first pair of bias and utility that is worth showing; none where no two models have both."""
-    tokenizers = tokenizers_of(collection)
-    pairs = default_pairs(table, tokenizers)
-    return tradeoff(table, *pairs[0], tokenizers=tokenizers) if pairs else None
+def _tradeoff(table: pd.DataFrame, collection: Collection, options: ReportOptions, registry: Registry) -> Tradeoff | None:
+    """The pair of bias and utility that was asked for, or the first that is worth showing; none where no two models have both.
+
+    Embedding tests come last: their sizes are not comparable between models.
+    """
+    tokenizers, cards = tokenizers_of(collection), registry.metrics()
+    embedding = {name for name, card in cards.items() if card.reads == "Association"}
+    pairs = [
+        pair
+        for pair in default_pairs(table, tokenizers)
+        if (options.bias or pair[0]) == pair[0] and (options.utility or pair[1]) == pair[1]
+    ]
+    if options.bias and options.utility:
+        return tradeoff(table, options.bias, options.utility, tokenizers=tokenizers)
+    if not pairs:
+        if named := options.bias or options.utility:
+            raise FairbenchError(
+                f"No two models have a score of {named} and one to set against it. Name both --bias and --utility."
+            )
+        return None
+    metric_of = dict(zip(table["column"], table["metric"], strict=True))
+    first = min(pairs, key=lambda pair: metric_of[pair[0]] in embedding)
+    return tradeoff(table, *first, tokenizers=tokenizers)
 
 
 def _correlations(table: pd.DataFrame, registry: Registry, options: ReportOptions) -> Correlations | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from fairbench.collection import Collection, Fault, Found
 from fairbench.comparison.sharing import answers_of
 from fairbench.errors import FairbenchError, Undefined
+from fairbench.registry import Registry
 from fairbench.reporting.plates import Plate
 from fairbench.wording import figure
 
@@ -46,7 +47,10 @@ def _calibrations(path: Path, faults: list[Fault]) -> Iterator[Plate]:
     except (OSError, ValueError, KeyError):
         return
     keys = list(dict.fromkeys((row.get("metric"), row.get("task"), row.get("options", "default")) for row in rows))
+    cards = Registry().metrics()
     usual = [key for key in keys if key[2] == "default" and all(isinstance(part, str) for part in key)]
+    usual = [key for key in usual if key[0] not in cards or cards[key[0]].kind != "utility"]
+    usual.sort(key=lambda key: key[0] in cards and not cards[key[0]].headline)
     for metric, task, options in usual[:MOST_CURVES]:
         try:
             points = calibration_points(path, metric, task, options)

@@ -66,7 +66,7 @@ def plates(report: Report, found: Sequence[Found]) -> Iterator[Plate]:
     whole = report.table[report.table["part"] == WHOLE]
     tests = whole["metric"].isin([name for name, card in report.metrics.items() if card.reads == "Association"])
     yield from _scores(whole[~tests])
-    yield from _heatmap(whole)
+    yield from _heatmap(whole[~tests])
     yield from _groups(report.table)
     yield from _associations(whole[tests], found)
     yield from _compared(report)
@@ -101,7 +101,8 @@ def _heatmap(whole: pd.DataFrame) -> Iterator[Plate]:
         "scores",
         lambda ax: heatmap(rows, ax),
         "Distance of each headline score from its ideal, as a share of the largest distance that the metric can have. Only what "
-        "two models or more were scored on. Rows are not to be added up: intrinsic and extrinsic scores differ in kind.",
+        "two models or more were scored on, and no embedding tests, whose sizes are not comparable. Rows are not to be added up: "
+        "intrinsic and extrinsic scores differ in kind.",
         _listed(rows),
     )
 
@@ -140,7 +141,11 @@ def _associations(rows: pd.DataFrame, found: Sequence[Found]) -> Iterator[Plate]
             _listed(part, name="" if several else "task"),
         )
         behind = {str(row["file"]): one for row, one in _with_results(part, found)}
-        draws = [_draws(behind[row["file"]]) for _, row in part.iterrows() if own.get(row["file"], {}).get("es_50%") is not None]
+        draws = [
+            _draws(behind[row["file"]], _called(row, several))
+            for _, row in part.iterrows()
+            if own.get(row["file"], {}).get("es_50%") is not None
+        ]
         if draws:
             yield Plate(
                 f"effects-{name}",
@@ -149,6 +154,10 @@ def _associations(rows: pd.DataFrame, found: Sequence[Found]) -> Iterator[Plate]
                 "Effect sizes of the draws of contexts: how far an effect moves with the sentences that its words are met in.",
                 "; ".join(f"{one.label}: {figure(one.low)} to {figure(one.high)}" for one in draws[:DESCRIBED]),
             )
+
+
+def _called(row: Mapping[Any, Any] | pd.Series[Any], several: bool) -> str:
+    return f"{row['task']}, {row['model']}" if several else str(row["task"])
 
 
 def _families(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -160,7 +169,7 @@ def _families(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
             yield from ((f"{metric}-{model}", own) for model, own in part.groupby("model", sort=False))
 
 
-def _draws(one: Found) -> Any:
+def _draws(one: Found, called: str) -> Any:
     """The draws of a test: all of them where its answers are kept and its metric is installed, else what its result says."""
     from fairbench.reporting.figures.effects import saved_draws, whole_draws
 
@@ -170,8 +179,8 @@ def _draws(one: Found) -> Any:
             info = registry.metrics()[name]
             table = usable(complete(answers_of(one), info), info)[0]
             rng = np.random.default_rng(one.result.run["measure"]["seed"])
-            return whole_draws(one.task, hook(table, rng, **one.result.metric["options"]))
-    return saved_draws(one.task, one.result.score.details)
+            return whole_draws(called, hook(table, rng, **one.result.metric["options"]))
+    return saved_draws(called, one.result.score.details)
 
 
 def _compared(report: Report) -> Iterator[Plate]:
