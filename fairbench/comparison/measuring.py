@@ -10,8 +10,16 @@ import numpy as np
 
 from fairbench.comparison import Difference
 from fairbench.comparison.flips import flips
-from fairbench.comparison.paired import Paired, interval_of_difference, none_differs, test_of_difference, worse_by
+from fairbench.comparison.paired import (
+    Paired,
+    interval_of_difference,
+    largest_worse_by,
+    none_differs,
+    test_of_difference,
+    worse_by,
+)
 from fairbench.comparison.sharing import Shared
+from fairbench.disparity.rate_disparity import RateDisparity
 from fairbench.errors import FairbenchError, Undefined
 from fairbench.groups import entries
 from fairbench.measurement import measure_once
@@ -116,6 +124,11 @@ def _worse_by(pair: Paired, scores: list[Score], drawn: tuple[Floats, Floats]) -
     info, alpha = pair.metric.info, 1 - pair.how.level
     if info.interval != "simultaneous" or pair.metric.disparity is None:
         return worse_by(*drawn, info, alpha)
+    if isinstance(pair.metric.disparity, RateDisparity):
+        signed = _signed(pair, pair.metric.disparity)
+        if signed is not None:
+            (before, after), seen = signed
+            return largest_worse_by(before, after, seen, alpha)
     narrower = dataclasses.replace(pair.how, level=1 - alpha / 2)
     found = [
         pair.metric.disparity.evidence(table, pair.metric.options, narrower).interval for table in (pair.baseline, pair.model)
@@ -125,6 +138,19 @@ def _worse_by(pair: Paired, scores: list[Score], drawn: tuple[Floats, Floats]) -
     nearest = min(abs(found[0].low - info.ideal), abs(found[0].high - info.ideal))
     farthest = max(abs(found[1].low - info.ideal), abs(found[1].high - info.ideal))
     return farthest - nearest
+
+
+def _signed(pair: Paired, disparity: RateDisparity) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats]] | None:
+    """Paired draws (b, k) of the signed differences behind a gap, and the ones seen (k,); null for another aggregation."""
+    drawn, seen = [], []
+    for table in (pair.baseline, pair.model):
+        one = disparity.signed(table, np.ones((1, len(table))), pair.metric.options)
+        if one is None:
+            return None
+        weights = bootstrap_weights(resampling_units(table), pair.how.draws, pair.how.seed)
+        drawn.append(np.concatenate([disparity.signed(table, w, pair.metric.options) for w in weights]))  # type: ignore[arg-type]
+        seen.append(one[0])
+    return ((drawn[0], drawn[1]), (seen[0], seen[1])) if seen[0].shape == seen[1].shape else None
 
 
 def _of_draws(found: Difference, differences: Floats, between: Any, p: Any, level: float) -> list[str]:

@@ -228,6 +228,43 @@ def none_differs(pair: Paired, alpha: float) -> Interval | None:
     return Interval(-reach, reach, 1 - alpha, method)
 
 
+def largest_worse_by(before: Floats, after: Floats, seen: tuple[Floats, Floats], alpha: float) -> float | None:
+    """The most by which the largest of several distances can be larger for the model, at confidence 1 - alpha.
+
+    |a| - |b| = max(min(d, s), min(-d, -s)) with d = a - b and s = a + b, which are signed and have honest intervals; of the
+    largest of k distances it is at most the largest of these. Upper ends of simultaneous intervals (max-|t|, two-sided at
+    1 - 2 alpha, so that either side errs with alpha) of all d and s give the bound; those of a and b give another, the largest
+    |a| can be less the largest |b| must be, and the smaller one holds. docs/uncertainty.md has how often it did.
+
+    Args:
+        before: (draws, k) signed differences of the baseline.
+        after: (draws, k) of the model, paired with these.
+        seen: (k,) both without resampling.
+        alpha: error of the one-sided statement.
+
+    Returns:
+        The bound; null where nothing varies over the draws.
+    """
+    kept = np.isfinite(before).all(axis=1) & np.isfinite(after).all(axis=1)
+    b, a = before[kept], after[kept]
+    if len(a) < 2:
+        return None
+    drawn, centres = [a - b, a + b, a, b], [seen[1] - seen[0], seen[1] + seen[0], seen[1], seen[0]]
+    errors = [values.std(axis=0, ddof=1) for values in drawn]
+    most = np.zeros(len(a))
+    for values, centre, error in zip(drawn, centres, errors, strict=True):
+        t = np.divide(np.abs(values - centre), error, out=np.zeros_like(values), where=error > 0)
+        most = np.maximum(most, t.max(axis=1))
+    if not most.any():
+        return None
+    c = float(np.quantile(most, 1 - 2 * alpha))
+    (d, s), (minus_d, minus_s) = ([sign * centres[i] + c * errors[i] for i in (0, 1)] for sign in (1, -1))
+    together = float(np.maximum(np.minimum(d, s), np.minimum(minus_d, minus_s)).max())
+    farthest = float((np.abs(centres[2]) + c * errors[2]).max())
+    nearest = max(0.0, float((np.abs(centres[3]) - c * errors[3]).max()))
+    return min(together, farthest - nearest)
+
+
 def worse_by(baseline: Floats, model: Floats, info: MetricInfo, alpha: float) -> float | None:
     """The most by which the model can be farther from the ideal than the baseline, at confidence 1 - alpha.
 

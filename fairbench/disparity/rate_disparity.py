@@ -10,7 +10,7 @@ import numpy as np
 
 from fairbench.decisions import labels
 from fairbench.disparity.comparison import Comparison, compare
-from fairbench.disparity.contrasts import Aggregation
+from fairbench.disparity.contrasts import GAP, Aggregation
 from fairbench.disparity.findings import Findings, chance, find, interval, rate_scores
 from fairbench.disparity.permutation import steady
 from fairbench.disparity.rates import Outcome
@@ -127,6 +127,13 @@ class RateDisparity:
         """The figures that are compared, under each row of weights (b, n): (b,) by name, NaN where one is of no record."""
         found = self.comparison(answers, RateOptions(**options))
         return self.drawn(found, found.rates.at(weights))
+
+    def signed(self, answers: pd.DataFrame, weights: Floats, options: Mapping[str, Any]) -> Floats | None:
+        """The signed differences (b, k) of which the value is the largest in size; null where it is another aggregation."""
+        found = self.comparison(answers, RateOptions(**options))
+        if found.contrasts is None or found.contrasts.how != GAP:
+            return None
+        return found.contrasts.differences(found.rates.at(weights))
 
     def ready(self, answers: pd.DataFrame, options: Mapping[str, Any]) -> tuple[pd.DataFrame, Comparison] | None:
         """The rows that are in some rate, in a steady order, and what they say of the groups; null where there are none."""

@@ -15,6 +15,7 @@ from fairbench.comparison.paired import (
     exchange_test,
     interval_of_difference,
     inverted,
+    largest_worse_by,
     mcnemar,
     none_differs,
     unit_values,
@@ -216,3 +217,27 @@ def test_worse_by_holds_for_two_models_near_the_ideal_as_often_as_it_says():
             bound = worse_by(50 + drawn[0], 50 + drawn[1], SHARE.info, 0.05)
             held += bound >= abs(truth[1]) - abs(truth[0]) - 1e-12
         assert held / 400 >= 0.93, truth
+
+
+def test_the_largest_of_several_distances_is_bounded_as_often_as_it_says():
+    """Normal draws about normal estimates; every truth is a pair of three signed differences."""
+    rng = np.random.default_rng(11)
+    for before, after in (([0, 0, 0], [0, 0, 0]), ([0, 0, 0], [4, 0, -2]), ([5, 1, 0], [1, 0, 0]), ([4, -4, 1], [-4, 5, 0])):
+        truth = np.abs(after).max() - np.abs(before).max()
+        held = 0
+        for _ in range(300):
+            shared = rng.normal(0, 0.8, 3)
+            seen = [np.array(x) + shared + rng.normal(0, 0.6, 3) for x in (before, after)]
+            common = rng.normal(0, 0.8, (600, 3))
+            drawn = [x + common + rng.normal(0, 0.6, (600, 3)) for x in seen]
+            held += largest_worse_by(*drawn, (seen[0], seen[1]), 0.05) >= truth - 1e-12
+        assert held / 300 >= 0.93, (before, after)
+
+
+def test_the_bound_of_one_distance_is_the_identity_of_differences_and_sums():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=1000), rng.normal(size=1000)
+    d, s = a - b, a + b
+    assert np.allclose(np.abs(a) - np.abs(b), np.maximum(np.minimum(d, s), np.minimum(-d, -s)))
+    still = np.full((50, 1), 2.0)
+    assert largest_worse_by(still, still, (np.array([2.0]), np.array([2.0])), 0.05) is None
