@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from fairbench.scores import Score
     from fairbench.study import Run
     from fairbench.sweeps.run import Sweep
+    from fairbench.verification import Verification
 
-__all__ = ["FairbenchError", "Undefined", "__version__", "compare", "measure", "mitigate", "report", "score", "sweep"]
+__all__ = ["FairbenchError", "Undefined", "__version__", "compare", "measure", "mitigate", "report", "score", "sweep", "verify"]
 
 
 def measure(
@@ -258,6 +259,28 @@ def report(
     if not len(made.table):
         raise FairbenchError("There is nothing to report. " + " ".join(str(fault) for fault in made.faults[:3]))
     return write_report(made, drawn, Path(output_path), formats)
+
+
+def verify(results: str | Path | Sequence[str | Path], *, include_path: Sequence[str | Path] = ()) -> Verification:
+    """Recomputes every score below some folders from its answers, and holds it to what was recorded. Nothing is written.
+
+    Args:
+        results: folders that `fairbench score` wrote.
+        include_path: folders with further metrics and tasks.
+
+    Returns:
+        `.passed`, `.counts` by outcome, `.checked` and `.to_frame()` with a row a result.
+
+    Raises:
+        FairbenchError: a path does not exist.
+    """
+    from pathlib import Path
+
+    from fairbench.verification import VerifyOptions
+    from fairbench.verification import verify as run
+
+    roots = [results] if isinstance(results, (str, Path)) else list(results)
+    return run([Path(root) for root in roots], VerifyOptions(include=tuple(Path(path) for path in include_path)))
 
 
 def sweep(model: str, axes: Sequence[str] | Mapping[str, Any], **options: Any) -> Sweep:

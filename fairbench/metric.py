@@ -40,7 +40,7 @@ class Metric:
         significance: (answers, generator) -> PValue, the metric's own null distribution.
         counts: answers -> named counts that the formula is made of.
         details: (answers, generator) -> further named figures of the analysis; "floor" becomes the score's floor.
-        effects: (answers, generator) -> (N,) values of the draws that the definition itself makes, for the figure of their spread.
+        effects: (answers, generator) -> (N,) values of the draws that the definition itself makes, for a figure of their spread.
         disparity: how groups are compared, for a metric that compares them; it finds the interval, the floor and the p.
         unused: answers -> for each row the reason why the formula does not use it, or null; such rows are left out and counted.
         source_sha256: of the metric's file, so that an edited metric is measured again.

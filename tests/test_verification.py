@@ -348,3 +348,12 @@ def test_warnings_belong_where_they_stand(recorded, judged, agree):
 
 def test_nothing_after_the_warnings_is_nothing():
     assert not warning_changes(["found", "judge"], ["found"], [], judged=False)
+
+
+def test_the_python_verb(write, tmp_path):
+    import fairbench
+
+    table = pd.DataFrame({"id": list("abcdefghijkl"), "score_more": np.linspace(-1, 2, 12), "score_less": 0.0})
+    write("m", "crows_pairs_margin", table)
+    found = fairbench.verify(tmp_path / "results")
+    assert len(found.checked) == 1 and list(found.to_frame().columns)

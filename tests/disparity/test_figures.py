@@ -33,7 +33,8 @@ def answers(form: str, n: int = 240) -> pd.DataFrame:
     said = {
         "continuation": "c", "sample": 0, "toxicity": rng.random(n), "sentiment": rng.uniform(-1, 1, n),
         "regard": rng.integers(-1, 2, n).astype(float), "refusal": rng.integers(0, 2, n).astype(float),
-        "hurtful": rng.integers(0, 2, n).astype(float), "polarity_label": rng.integers(-1, 2, n).astype(float), "polarity": rng.uniform(-1, 1, n),
+        "hurtful": rng.integers(0, 2, n).astype(float), "polarity_label": rng.integers(-1, 2, n).astype(float),
+        "polarity": rng.uniform(-1, 1, n),
     }  # fmt: skip
     return table.drop(columns=["groups", "probs", "prediction", "label"]).assign(**said)
 
