@@ -12,12 +12,14 @@ from fairbench import flags
 from fairbench.errors import FairbenchError
 
 if TYPE_CHECKING:
+    from fairbench.collection import Collection, Fault
     from fairbench.comparison import Comparison, Comparisons, Difference, Flip
+    from fairbench.scores import Interval
 
 SHOWN_FLIPS = 5
 """So many flips of a kind are printed unless all are asked for."""
 
-Results = Annotated[list[Path] | None, typer.Option("--results-path", help="Where results lie; may repeat [default: results].")]
+Results = Annotated[list[Path] | None, typer.Option("--results-path", help="Where results lie (results); may repeat.")]
 
 
 def compare(
@@ -53,6 +55,8 @@ def compare(
         raise FairbenchError(
             "--gate: there is nothing to hold the models to. Say by how much each may be worse: --margin METRIC=x."
         )
+    if output_path:
+        flags.refuse_folder(output_path)
     options = CompareOptions(
         alpha=alpha,
         draws=draws,
@@ -65,20 +69,29 @@ def compare(
     collection, labels = find_models([baseline, *models], results_path or [Path("results")])
     with console.progress_bars(quiet or as_json) as progress:
         found = run(collection, labels[0], labels[1:], options, progress)
+    faults = _faults_of(collection, labels)
     if output_path:
         write_json(output_path, found.as_dict())
     if as_json:
         console.print_json(found.as_dict())
-    else:
+    elif not quiet:
         print_comparisons(found, by_group=by_group, flips=flips)
-        for fault in collection.faults:
-            console.out.print(f"! {fault}", style="yellow", markup=False)
         if output_path:
             console.out.print(f"Saved in {output_path}", markup=False)
+    for fault in faults:
+        console.err.print(f"! {fault}", style="yellow", markup=False)
+    if found.passed is False and (quiet or as_json):
+        console.err.print(_gate_line(found), style="red", markup=False)
     if gate and not found.passed:
         raise typer.Exit(3)
-    if collection.faults:
+    if faults:
         raise typer.Exit(1)
+
+
+def _faults_of(collection: Collection, labels: Sequence[str]) -> list[Fault]:
+    """Faults of the models that are compared; what is wrong with others is no matter here."""
+    folders = {one.folder for one in collection.found if one.label in labels}
+    return [fault for fault in collection.faults if fault.path.parent.parent in folders or fault.path in collection.roots]
 
 
 def print_comparisons(found: Comparisons, *, by_group: bool = False, flips: int = SHOWN_FLIPS) -> None:
@@ -92,15 +105,20 @@ def print_comparisons(found: Comparisons, *, by_group: bool = False, flips: int 
         console.out.print()
     family, level = len(found.family), 100 * (1 - found.alpha)
     console.out.print(
-        f"{level:g} % intervals of the difference (model - baseline): paired bootstrap, {found.draws} draws. Holm p: over the "
-        f"{family} headline test{'s' * (family != 1)} of this call. MDE: the smallest difference that would have been seen with "
-        "80 % power.",
+        f"{level:g} % intervals of the difference (model - baseline): paired, {found.draws} draws. Holm p: over the {family} "
+        f"headline test{'s' * (family != 1)} of this call. MDE: the smallest difference that would have been seen with 80 % "
+        "power, before correction.",
         markup=False,
     )
     if found.passed is not None:
-        failed = [f"{c.model}: {d.column}" for c in found.comparisons for d in c.differences if d.passed is False]
-        said = "Gate: passed." if found.passed else f"Gate: NOT passed by {', '.join(failed)}."
-        console.out.print(said, style="green" if found.passed else "red", markup=False)
+        console.out.print(_gate_line(found), style="green" if found.passed else "red", markup=False)
+
+
+def _gate_line(found: Comparisons) -> str:
+    """Whether the gate is passed, and by whom it is not."""
+    failed = [f"{c.model}: {d.column}" for c in found.comparisons for d in c.differences if d.passed is False]
+    failed += [f"{one.model}: {one.column} ({one.why})" for one in found.ungated]
+    return f"Gate: NOT passed by {', '.join(failed)}." if failed else "Gate: passed."
 
 
 def _print_one(one: Comparison, by_group: bool) -> None:
@@ -122,9 +140,7 @@ def _print_one(one: Comparison, by_group: bool) -> None:
     for warning, names in said.items():
         console.print_named("!", names, warning, "yellow")
     for refused in one.refused:
-        why = f": {refused.why}" if refused.why else ""
-        text = f"not compared {refused.column}: {refused.field} is {refused.baseline!r} against {refused.model!r}{why}"
-        console.out.print(text, style="yellow", markup=False)
+        console.out.print(f"not compared {refused.column}: {refused.said}", style="yellow", markup=False)
     console.out.print("What it cost", style="bold", markup=False)
     for sentence in one.price:
         console.out.print(f"  {sentence}", markup=False)
@@ -161,19 +177,24 @@ def _p(value: float | None) -> str:
 def _print_flips(one: Difference, shown: int) -> None:
     """How many decisions turned round, and some of them."""
     from fairbench import console
-    from fairbench.wording import interval_text
 
     found = one.flips
     if found is None or not found.n or found.nfr is None or found.pfr is None:
         return
     console.out.print(
-        f"flips of {one.column} over {found.n} records (right: {found.right}): NFR {100 * found.nfr:.3g} % "
-        f"{interval_text(found.nfr_interval)}, PFR {100 * found.pfr:.3g} % {interval_text(found.pfr_interval)}",
+        f"flips of {one.column} over {found.n} records (right: {found.right}): NFR {_percent(found.nfr, found.nfr_interval)}, "
+        f"PFR {_percent(found.pfr, found.pfr_interval)}",
         style="bold",
         markup=False,
     )
     for what, flipped in (("right before, wrong now", found.negative), ("wrong before, right now", found.positive)):
         _print_some(what, flipped, shown)
+
+
+def _percent(share: float, between: Interval | None) -> str:
+    """A share and its interval, both in per cent."""
+    ends = f" [{100 * between.low:.3g}, {100 * between.high:.3g}]" if between else ""
+    return f"{100 * share:.3g} %{ends}"
 
 
 def _print_some(what: str, flipped: Sequence[Flip], shown: int) -> None:

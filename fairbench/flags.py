@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from fairbench.errors import FairbenchError
+from fairbench.files import require_writable
 
 Model = Annotated[str, typer.Argument(help="Hub id, folder, or planted:NAME.")]
 Suite = Annotated[
@@ -120,6 +121,13 @@ def settings(text: str | None, flag: str) -> dict[str, str]:
             raise FairbenchError(f"{flag}: {name} is given twice, as {found[name]} and as {value}. Leave one out.")
         found[name] = value
     return found
+
+
+def refuse_folder(path: Path) -> None:
+    """Refuses an output file that is a folder, or that can't be written, before any work is done."""
+    if path.is_dir():
+        raise FairbenchError(f"--output-path {path} is a folder. Wanted a file of its own.")
+    require_writable(path.parent)
 
 
 def numbers(given: Iterable[str] | None, flag: str) -> dict[str, float]:

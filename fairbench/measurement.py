@@ -177,7 +177,7 @@ def measure_once(metric: Metric, table: pd.DataFrame, options: MeasureOptions) -
 
 def _scored(metric: Metric, table: pd.DataFrame, options: MeasureOptions) -> tuple[Score, pd.DataFrame]:
     """The score of a table and the rows that it is of; withheld where too many replies could not be read."""
-    used, left_out = _used(metric, table)
+    used, left_out = used_rows(metric, table)
     unparsed = left_out.get(UNPARSED, 0)
     if unparsed > metric.info.most_unparsed * len(table):
         why = f"{unparsed} of {len(table)} replies name no option, more than {100 * metric.info.most_unparsed:g} %"
@@ -192,7 +192,7 @@ def _beside(score: Score, left_out: dict[str, int], n_total: int) -> Score:
     return dataclasses.replace(score, left_out=left_out, n_total=n_total)
 
 
-def _used(metric: Metric, table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+def used_rows(metric: Metric, table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
     """The rows that the formula uses, and the others counted by reason."""
     used, left_out = usable(table, metric.info)
     if metric.unused is None or not len(used):

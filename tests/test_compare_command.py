@@ -30,7 +30,7 @@ def root(write, tmp_path) -> Path:
 
 
 def run(*arguments: object):
-    return CliRunner().invoke(app, ["compare", *map(str, arguments), "--draws", "300", "--quiet"])
+    return CliRunner().invoke(app, ["compare", *map(str, arguments), "--draws", "300"])
 
 
 def test_the_table_says_everything_and_the_flips_are_listed(root):

@@ -15,7 +15,10 @@ from fairbench.scores import Interval, PValue, Score, jsonable
 if TYPE_CHECKING:
     import pandas as pd
 
-Verdict = Literal["differs", "no difference detected", "not worse", "too few records", "undefined"]
+NOT_SCORED = "results"
+"""The field of a refusal where the other model has no such result."""
+
+Verdict = Literal["differs", "no difference detected", "not worse", "too few records", "no test", "undefined"]
 
 
 @dataclass(frozen=True)
@@ -73,11 +76,16 @@ class Difference:
         baseline, model: the two scores over the shared units (value, interval, n; no groups).
         difference: model minus baseline, on the metric's own scale; null where undefined.
         interval, stderr: of the difference, by paired draws.
-        p: of no difference: exact McNemar, exchange of the models within units, or the inverted bootstrap; the method says which.
+        p: of no difference, before any correction: exact McNemar, exchange of the models within units, or the inverted
+            bootstrap; the method says which.
         p_holm: after Holm's correction over the declared family; null outside of it.
-        detectable: the smallest difference that would have been seen with 80 % power, (z.975 + z.8) x SE.
+        detectable: the smallest difference that would have been seen with 80 % power at alpha, before any correction:
+            (z.975 + z.8) x SE, or by McNemar's exact test where that is the test.
+        least_p: the smallest p that the test can give with these draws; null where it is exact.
         distance: |model - ideal| - |baseline - ideal|: below 0 the model is closer to the ideal.
-        worse_by: upper end of the one-sided interval of `distance`, at 1 - alpha: it is not worse by more than this.
+        worse_by: upper end of the one-sided interval of `distance`, at 1 - alpha: it is not worse by more than this. Null where
+            there are too few units, or too few that differ, to say so.
+        no_bound: why there is no such end.
         margin: what was allowed; null where nothing was said.
         passed: whether the release gate lets it through; null without a margin.
         verdict: one of a few words; `said` is the whole sentence.
@@ -102,8 +110,10 @@ class Difference:
     p: PValue | None = None
     p_holm: float | None = None
     detectable: float | None = None
+    least_p: float | None = None
     distance: float | None = None
     worse_by: float | None = None
+    no_bound: str = ""
     margin: float | None = None
     passed: bool | None = None
     verdict: Verdict = "undefined"
@@ -126,6 +136,22 @@ class Refused:
     baseline: Any
     model: Any
     why: str = ""
+
+    @property
+    def said(self) -> str:
+        """Why they can't be compared, in words."""
+        if self.field == NOT_SCORED:
+            return self.why
+        return f"{self.field} is {self.baseline!r} against {self.model!r}" + (f": {self.why}" if self.why else "")
+
+
+@dataclass(frozen=True)
+class Ungated:
+    """A metric that a margin was declared for, and that is not compared for a model: its gate does not pass."""
+
+    model: str
+    column: str
+    why: str
 
 
 @dataclass(frozen=True)
@@ -155,6 +181,7 @@ class Comparisons:
         alpha: of the tests; intervals have the level 1 - alpha.
         family: the tests that Holm's correction is over, as (model, column): the headline metrics of the call.
         draws, seed: of the paired bootstrap.
+        ungated: metrics with a margin that are not compared for some model.
     """
 
     comparisons: tuple[Comparison, ...]
@@ -162,11 +189,13 @@ class Comparisons:
     family: tuple[tuple[str, str], ...]
     draws: int
     seed: int
+    ungated: tuple[Ungated, ...] = ()
 
     @property
     def passed(self) -> bool | None:
-        """Whether every gate lets through; null where there is none."""
+        """Whether every gate lets through, also those of metrics that could not be compared; null where there is none."""
         gates = [one.passed for c in self.comparisons for one in c.differences if one.margin is not None]
+        gates += [False] * len(self.ungated)
         return all(gates) if gates else None
 
     def to_frame(self) -> pd.DataFrame:

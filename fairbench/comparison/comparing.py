@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from fairbench.collection import Collection, Found, collect
-from fairbench.comparison import Comparison, Comparisons, Difference, Refused
+from fairbench.comparison import NOT_SCORED, Comparison, Comparisons, Difference, Refused
 from fairbench.comparison.matching import matched, other_tokens
 from fairbench.comparison.measuring import compare_answers
 from fairbench.comparison.sharing import answers_of, shared
-from fairbench.comparison.verdicts import corrected, judged, margin_of, price, refuse_idle_margins
+from fairbench.comparison.verdicts import corrected, judged, margin_of, price, refuse_idle_margins, ungated
 from fairbench.errors import FairbenchError, Undefined, did_you_mean
 from fairbench.metric import MeasureOptions
 from fairbench.registry import Registry
 from fairbench.scores import Score
 
 Progress = Callable[[str, int, int], None]
+
+LEAST_DRAWS = 100
+"""Fewer draws have no tails."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +44,15 @@ class CompareOptions:
     metrics: tuple[str, ...] = ()
     margins: Mapping[str, float] = field(default_factory=dict)
     include_path: tuple[Path, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuses what no test can have."""
+        if not 0 < self.alpha < 0.5:
+            raise FairbenchError(f"--alpha {self.alpha:g}: wanted a number between 0 and 0.5, such as 0.05.")
+        if 0 < self.draws < LEAST_DRAWS:
+            raise FairbenchError(
+                f"--draws {self.draws}: wanted at least {LEAST_DRAWS} for an interval and a test, or 0 for none."
+            )
 
     @property
     def measure(self) -> MeasureOptions:
@@ -72,9 +84,8 @@ def compare(
     """
     options = options or CompareOptions()
     registry, progress = Registry(options.include_path), progress or (lambda what, done, total: None)
-    if not 0 < options.alpha < 1:
-        raise FairbenchError(f"--alpha {options.alpha:g}: wanted a number between 0 and 1, such as 0.05.")
     mine = _wanted(collection.of(baseline), options)
+    _refuse_strange_names(collection.of(baseline), options)
     made = []
     for model in models:
         pairs, refused = matched(mine, _wanted(collection.of(model), options), registry)
@@ -91,17 +102,34 @@ def compare(
         made.append(Comparison(baseline, model, tuple(differences), (*refused, *more)))
     if not any(c.differences for c in made):
         raise FairbenchError(_nothing(baseline, made, options))
-    refuse_idle_margins(options.margins, [one for c in made for one in c.differences])
+    refuse_idle_margins(options.margins, [one for c in made for one in c.differences], [one.column for one in mine])
     with_p, family = corrected(made)
-    ready = [_judged(c, options) for c in with_p]
     return Comparisons(
-        comparisons=tuple(ready), alpha=options.alpha, family=family, draws=options.draws, seed=options.seed
-    )  # fmt: skip
+        comparisons=tuple(_judged(c, options) for c in with_p),
+        alpha=options.alpha,
+        family=family,
+        draws=options.draws,
+        seed=options.seed,
+        ungated=tuple(ungated(with_p, [one.column for one in mine], options.margins)),
+    )
 
 
 def _judged(comparison: Comparison, options: CompareOptions) -> Comparison:
     found = tuple(judged(one, options.alpha, margin_of(one, options.margins)) for one in comparison.differences)
     return dataclasses.replace(comparison, differences=found, price=price(found))
+
+
+def _refuse_strange_names(found: Sequence[Found], options: CompareOptions) -> None:
+    """Refuses the name of a task or metric that the baseline was not scored on: a typo would be no part of the family."""
+    tasks = {one.task for one in found}
+    metrics = {name for one in found for name in (one.metric, str(one.result.metric["name"]))}
+    for flag, names, known in (("--tasks", options.tasks, tasks), ("--metrics", options.metrics, metrics)):
+        for name in names:
+            if name not in known:
+                raise FairbenchError(
+                    f"{flag} {name}: the baseline has no result of it.{did_you_mean(name, known)} It has "
+                    f"{', '.join(sorted(known)) or 'no results'}."
+                )
 
 
 def _wanted(found: Sequence[Found], options: CompareOptions) -> list[Found]:
@@ -132,6 +160,11 @@ def _compared(one: Found, other: Found, registry: Registry, how: MeasureOptions)
         "headline": metric.info.headline,
     }
     metric = metric.with_options(one.result.metric["options"])
+    for found in (one, other):
+        if found.result.score.value is None:  # what was withheld of all records is not to come back for some
+            bare = [_bare(each.result.score) for each in (one, other)]
+            why = f"{found.label} has no score: {found.result.score.undefined}"
+            return Difference(**named, baseline=bare[0], model=bare[1], difference=None, undefined=why)
     try:
         tables = shared(metric, answers_of(one), answers_of(other))
     except Undefined as why:
@@ -149,7 +182,7 @@ def _bare(score: Score) -> Score:
 
 def _nothing(baseline: str, made: Sequence[Comparison], options: CompareOptions) -> str:
     """Why nothing can be compared, in one paragraph."""
-    refused = [one for c in made for one in c.refused]
+    refused = [one for c in made for one in c.refused if one.field != NOT_SCORED]
     if refused:
         first = refused[0]
         more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
@@ -183,7 +216,8 @@ def find_models(names: Sequence[str], roots: Sequence[Path]) -> tuple[Collection
     if not folders and not others:
         said = ", ".join(map(str, roots))
         raise FairbenchError(f"There is no folder {said}. Wanted the folder of results, --results-path, or folders of models.")
-    collection = collect([*dict.fromkeys([*others, *folders])])
+    # A folder that was named is what is meant, also where an older copy of it lies among the results.
+    collection = collect(folders if len(folders) == len(names) else [*dict.fromkeys([*others, *folders])])
     labels = [_label(name, collection) for name in names]
     twice = next((label for label in labels if labels.count(label) > 1), None)
     if twice is not None:

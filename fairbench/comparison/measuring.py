@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fairbench.comparison import Difference
+from fairbench.comparison.discordant import discordant
 from fairbench.comparison.flips import flips
-from fairbench.comparison.paired import (
-    Paired,
-    interval_of_difference,
-    largest_worse_by,
-    none_differs,
-    test_of_difference,
-    worse_by,
-)
+from fairbench.comparison.gating import bound, signed_differences
+from fairbench.comparison.paired import MOST_EXCHANGES, SAME, Paired, exchange_test, interval_of_difference, inverted
 from fairbench.comparison.sharing import Shared
-from fairbench.disparity.rate_disparity import RateDisparity
 from fairbench.errors import FairbenchError, Undefined
 from fairbench.groups import entries
 from fairbench.measurement import measure_once
@@ -58,7 +52,11 @@ def compare_answers(metric: Metric, tables: Shared, how: MeasureOptions, named: 
         The difference, without a verdict; undefined with its reason where either model has no value.
     """
     pair = Paired(metric, tables.baseline, tables.model, how)
-    found = _difference(pair, named, tables.left_out)
+    try:
+        found = _difference(pair, named, tables.left_out)
+    except Undefined as why:  # its value is defined over all rows, and not over what is resampled
+        scores = [_score(metric, table, dataclasses.replace(how, draws=0)) for table in (pair.baseline, pair.model)]
+        return Difference(**named, baseline=scores[0], model=scores[1], difference=None, undefined=str(why))
     if found.difference is None:
         return found
     decided = flips(metric.info.reads, tables.baseline, tables.model, how) if metric.info.headline else None
@@ -67,47 +65,63 @@ def compare_answers(metric: Metric, tables: Shared, how: MeasureOptions, named: 
 
 def _difference(pair: Paired, named: Mapping[str, Any], left_out: Mapping[str, int]) -> Difference:
     """The difference over all rows, without groups and flips."""
-    info, how = pair.metric.info, dataclasses.replace(pair.how, by_group=False)
-    units = pair.units[0]
+    info, how, units = pair.metric.info, dataclasses.replace(pair.how, by_group=False), pair.units[0]
     scores = [_score(pair.metric, table, how) for table in (pair.baseline, pair.model)]
     bare = Difference(
         **named, baseline=scores[0], model=scores[1], difference=None, n=units.count, unit=_unit(units.kind), left_out=left_out
     )
-    undefined = next((s.undefined or "it has no value" for s in scores if s.value is None), None)
-    if undefined:
+    before, after = (score.value for score in scores)
+    if before is None or after is None:
+        undefined = next(score.undefined or "it has no value" for score in scores if score.value is None)
         return dataclasses.replace(bare, undefined=undefined)
-    before, after = pair.values()
     found = dataclasses.replace(
         bare, difference=after - before, distance=abs(after - info.ideal) - abs(before - info.ideal), warnings=_warnings(pair)
     )
     if info.interval == "none" or not how.draws or units.count < 2:
-        why = (
-            "it counts what a bootstrap would count twice" if info.interval == "none" else "there are too few units, or no draws"
-        )
-        return dataclasses.replace(found, warnings=(*found.warnings, f"No interval and no test: {why}."))
+        return dataclasses.replace(found, warnings=(*found.warnings, f"No interval and no test: {_why_not(pair)}."))
+    return _tested(pair, found, scores)
+
+
+def _why_not(pair: Paired) -> str:
+    """Why there is no test."""
+    if pair.metric.info.interval == "none":
+        return "the metric counts what a bootstrap would count twice, and has none"
+    return "no draws were asked for" if not pair.how.draws else "there is one unit only"
+
+
+def _tested(pair: Paired, found: Difference, scores: Sequence[Score]) -> Difference:
+    """A difference with its interval, its test, what could have been seen, and the bound of a gate."""
+    level, (units, _) = pair.how.level, pair.units
     drawn = pair.drawn()
+    seen = pair.values()
+    if any(abs(a - float(b.value or 0)) > SAME * max(1.0, abs(a)) for a, b in zip(seen, scores, strict=True)):
+        raise AssertionError(f"{found.column}: the rows that are resampled are not those of the score")  # a fault of ours
     differences = drawn[1] - drawn[0]
     kept = differences[np.isfinite(differences)]
-    drawn_interval = interval_of_difference(differences, how.level, units)
-    between = drawn_interval or none_differs(pair, 1 - how.level)
-    stderr = float(kept.std()) if drawn_interval else None
-    p = test_of_difference(pair, differences)
+    table = discordant(pair)
+    signed = signed_differences(pair)
+    between: Interval | None
+    if table:
+        between = table.interval(level)
+    elif signed and len(signed.seen[0]) > 1:
+        between = signed.interval(level)
+    else:
+        between = interval_of_difference(differences, level, units)
+    stderr = float(kept.std()) if len(kept) and kept.min() < kept.max() else None
+    exchanged = None if table else exchange_test(pair)
+    p = table.p() if table else exchanged or inverted(differences)
+    worst, no_bound = bound(pair, table, signed, drawn)
     return dataclasses.replace(
         found,
         interval=between,
         stderr=stderr,
         p=p,
-        detectable=_detectable(stderr, between, how.level),
-        worse_by=_worse_by(pair, scores, drawn) if drawn_interval or between is None else between.high,
-        warnings=(*found.warnings, *_of_draws(found, differences, between, p, how.level)),
+        detectable=table.detectable(1 - level) if table else None if stderr is None else smallest_detectable(stderr, level),
+        least_p=None if table else 1 / min(pair.how.draws, MOST_EXCHANGES) if exchanged else 2 / (1 + len(kept)),
+        worse_by=worst,
+        no_bound=no_bound,
+        warnings=(*found.warnings, *_of_draws(found, differences, between, p, level)),
     )
-
-
-def _detectable(stderr: float | None, between: Interval | None, level: float) -> float | None:
-    """The smallest difference that would have been seen; where no unit differs, the largest that may have been missed."""
-    if stderr is not None:
-        return smallest_detectable(stderr, level)
-    return None if between is None else between.high
 
 
 def _score(metric: Metric, table: pd.DataFrame, how: MeasureOptions) -> Score:
@@ -117,40 +131,6 @@ def _score(metric: Metric, table: pd.DataFrame, how: MeasureOptions) -> Score:
         evidence = metric.disparity.evidence(table, metric.options, how)
         score = dataclasses.replace(score, interval=evidence.interval or score.interval, floor=evidence.floor)
     return dataclasses.replace(score, by_group={}, clean=None, leave_one_out=None)
-
-
-def _worse_by(pair: Paired, scores: list[Score], drawn: tuple[Floats, Floats]) -> float | None:
-    """The one-sided bound of the change of distance; of an unsigned figure from both models' own simultaneous intervals."""
-    info, alpha = pair.metric.info, 1 - pair.how.level
-    if info.interval != "simultaneous" or pair.metric.disparity is None:
-        return worse_by(*drawn, info, alpha)
-    if isinstance(pair.metric.disparity, RateDisparity):
-        signed = _signed(pair, pair.metric.disparity)
-        if signed is not None:
-            (before, after), seen = signed
-            return largest_worse_by(before, after, seen, alpha)
-    narrower = dataclasses.replace(pair.how, level=1 - alpha / 2)
-    found = [
-        pair.metric.disparity.evidence(table, pair.metric.options, narrower).interval for table in (pair.baseline, pair.model)
-    ]
-    if found[0] is None or found[1] is None:
-        return None
-    nearest = min(abs(found[0].low - info.ideal), abs(found[0].high - info.ideal))
-    farthest = max(abs(found[1].low - info.ideal), abs(found[1].high - info.ideal))
-    return farthest - nearest
-
-
-def _signed(pair: Paired, disparity: RateDisparity) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats]] | None:
-    """Paired draws (b, k) of the signed differences behind a gap, and the ones seen (k,); null for another aggregation."""
-    drawn, seen = [], []
-    for table in (pair.baseline, pair.model):
-        one = disparity.signed(table, np.ones((1, len(table))), pair.metric.options)
-        if one is None:
-            return None
-        weights = bootstrap_weights(resampling_units(table), pair.how.draws, pair.how.seed)
-        drawn.append(np.concatenate([disparity.signed(table, w, pair.metric.options) for w in weights]))  # type: ignore[arg-type]
-        seen.append(one[0])
-    return ((drawn[0], drawn[1]), (seen[0], seen[1])) if seen[0].shape == seen[1].shape else None
 
 
 def _of_draws(found: Difference, differences: Floats, between: Any, p: Any, level: float) -> list[str]:
@@ -221,6 +201,7 @@ def _of_figures(pair: Paired, named: Mapping[str, Any], how: MeasureOptions) -> 
             difference=after - before,
             interval=between,
             stderr=stderr,
+            p=inverted(differences) if len(differences) else None,
             detectable=None if stderr is None else smallest_detectable(stderr, how.level),
             n=scores[0].n,
             unit=scores[0].unit,

@@ -24,6 +24,9 @@ EXCHANGEABLE = ("Pair", "Cloze", "Choice", "Labelled", "Passage", "Prompt")
 
 Vectors of two models lie in different spaces, and the rows of slots are joined with each other."""
 
+SCALED = "probs"
+"""A column of numbers whose scale is a model's own: an order of both models' rows together (an AUC's) would mean nothing."""
+
 MOST_EXCHANGES = 10_000
 """A test by exchanging the models takes at most so many random exchanges."""
 
@@ -77,69 +80,6 @@ class Paired:
         return self.metric.values(table, weights, self.how.seed)
 
 
-def test_of_difference(pair: Paired, drawn: Floats) -> PValue | None:
-    """The p of no difference between two models, by the strictest test that the metric allows.
-
-    1. The metric is a percentage of units, each of which is right or wrong: McNemar's exact test.
-    2. Units stand for themselves: the models are exchanged within units, which they may be if the models are alike.
-    3. Else the paired bootstrap is inverted: the level at which its interval just reaches 0.
-
-    Args:
-        pair: the two tables.
-        drawn: (draws,) of the difference, for 3.
-
-    Returns:
-        The p, two-sided, with its method; null where there is no draw with a value.
-    """
-    return mcnemar(pair) or exchange_test(pair) or inverted(drawn)
-
-
-def mcnemar(pair: Paired) -> PValue | None:
-    """McNemar's exact test (McNemar 1947): of the b + c units on which the models differ, b fall to either side by a fair coin.
-
-    Null where the metric is no percentage of units that are right or wrong.
-    """
-    from scipy.stats import binomtest
-
-    decided = [unit_values(pair, table) for table in (pair.baseline, pair.model)]
-    if decided[0] is None or decided[1] is None:
-        return None
-    more, fewer = int((decided[1] > decided[0]).sum()), int((decided[1] < decided[0]).sum())
-    p = float(binomtest(more, more + fewer).pvalue) if more + fewer else 1.0
-    return PValue(p, f"McNemar's exact test, two-sided: {more} units rise, {fewer} fall, of {len(decided[0])}")
-
-
-def unit_values(pair: Paired, table: pd.DataFrame) -> Floats | None:
-    """(u,) the metric of each unit alone, where the metric is the mean of these and each is one of two values; else null."""
-    info, units = pair.metric.info, resampling_units(table)
-    if not info.share or info.unit == "stratum":
-        return None
-    alone = _alone(pair.metric, table, units, pair.how.seed)
-    if not np.isfinite(alone).all() or not np.isin(alone, (info.low, info.high)).all():
-        return None
-    try:
-        whole = float(pair.metric.values(table, np.ones((1, len(table))), pair.how.seed)[0])
-    except Undefined:
-        return None
-    return alone if abs(alone.mean() - whole) <= SAME * max(1.0, abs(whole)) else None
-
-
-def _alone(metric: Metric, table: pd.DataFrame, units: Units, seed: int) -> Floats:
-    """(u,) the metric of each unit alone; NaN where it has no value there, which a tie is not."""
-    size = max(1, CHUNK_BYTES // (8 * max(1, len(table))))
-    found = np.full(units.count, np.nan)
-    for start in range(0, units.count, size):
-        chunk = np.arange(start, min(start + size, units.count))
-        weights = (units.of_row == chunk[:, None]).astype(float)
-        found[chunk] = _tied(metric.values(table, weights, seed), metric.info)
-    return found
-
-
-def _tied(alone: Floats, info: MetricInfo) -> Floats:
-    """A unit that is a tie alone has no share of its own; among others it counts as the lowest value, as the formulas say."""
-    return np.where(np.isnan(alone), info.low, alone)
-
-
 def exchange_test(pair: Paired) -> PValue | None:
     """The two models exchanged at random within units: how often is the difference as large as the one seen?
 
@@ -149,7 +89,7 @@ def exchange_test(pair: Paired) -> PValue | None:
     """
     info = pair.metric.info
     first, second = pair.units
-    if info.reads not in EXCHANGEABLE or info.variants or not pair.how.draws or first.count < 2:
+    if info.reads not in EXCHANGEABLE or info.variants or SCALED in info.columns or not pair.how.draws or first.count < 2:
         return None
     stacked = _stacked(pair)
     both = np.concatenate([first.of_row, second.of_row])
@@ -212,20 +152,6 @@ def interval_of_difference(drawn: Floats, level: float, units: Units) -> Interva
     low, high = np.quantile(kept, [(1 - level) / 2, (1 + level) / 2])
     method = f"paired bootstrap, percentile, {len(kept)} draws over {units.count} {units.kind}"
     return Interval(float(low), float(high), level, method)
-
-
-def none_differs(pair: Paired, alpha: float) -> Interval | None:
-    """An interval of the difference where no unit differs between the models, which a bootstrap gives no spread.
-
-    With 0 of u units that differ, up to 1 - (alpha/2)^(1/u) of all such units may (Clopper and Pearson), and the percentage may
-    differ by as much, to either side. Null where some do, or the metric is no percentage of units that are right or wrong.
-    """
-    first, second = (unit_values(pair, table) for table in (pair.baseline, pair.model))
-    if first is None or second is None or (first != second).any():
-        return None
-    reach = (pair.metric.info.high - pair.metric.info.low) * (1 - (alpha / 2) ** (1 / len(first)))
-    method = f"exact binomial (Clopper-Pearson), none of {len(first)} {pair.units[0].kind} differs"
-    return Interval(-reach, reach, 1 - alpha, method)
 
 
 def largest_worse_by(before: Floats, after: Floats, seen: tuple[Floats, Floats], alpha: float) -> float | None:

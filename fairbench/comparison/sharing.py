@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fairbench.answers import AnswerStore
 from fairbench.collection import Found
 from fairbench.errors import FairbenchError, Undefined
+from fairbench.measurement import used_rows
 from fairbench.metric import Metric
-from fairbench.stats import resampling_units
-from fairbench.tables import complete, usable
+from fairbench.tables import complete
 
 if TYPE_CHECKING:
     import pandas as pd
-
-ONE_MODEL_ONLY = "could be used of one model only"
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class Shared:
 
     Attributes:
         baseline, model: tables with every row key.
-        left_out: rows of either that are not in it, by reason.
+        left_out: records that are not in it, by whose answers could not be used and why.
     """
 
     baseline: pd.DataFrame
@@ -59,7 +58,7 @@ def _read(found: Found, folder: str, block: dict[str, Any]) -> pd.DataFrame:
 
 
 def shared(metric: Metric, baseline: pd.DataFrame, model: pd.DataFrame) -> Shared:
-    """The rows of both tables whose record both models answered.
+    """The rows that the metric's formula uses of both tables, of records that it uses of both.
 
     Args:
         metric: that reads them.
@@ -69,30 +68,45 @@ def shared(metric: Metric, baseline: pd.DataFrame, model: pd.DataFrame) -> Share
     Raises:
         Undefined: no record is left, or a record is in another cluster or stratum for one model than for the other.
     """
-    tables: list[pd.DataFrame] = []
-    left_out: dict[str, int] = {}
-    for answers in (baseline, model):
-        table, reasons = usable(complete(answers, metric.info), metric.info)
-        left_out = {reason: max(count, left_out.get(reason, 0)) for reason, count in {**left_out, **reasons}.items()}
-        tables.append(table)
-    ids = [set(table["id"].astype(str)) for table in tables]
-    both = ids[0] & ids[1]
-    kept = [table[table["id"].astype(str).isin(both)].reset_index(drop=True) for table in tables]
-    if lost := max(len(own - both) for own in ids):
-        left_out[ONE_MODEL_ONLY] = lost
-    if not both:
-        raise Undefined("no record could be used of both models")
+    whole = [complete(answers, metric.info) for answers in (baseline, model)]
+    asked = set().union(*(_ids(table) for table in whole))
+    kept, reasons = whole, [Counter[str](), Counter[str]()]
+    first: list[set[str]] = []
+    while True:  # a formula may use a row no longer where others are gone (a group that became too small)
+        used = [used_rows(metric, table) for table in kept]
+        for seen, (_, left_out) in zip(reasons, used, strict=True):
+            seen.update(left_out)
+        ids = [_ids(table) for table, _ in used]
+        first = first or ids
+        both = ids[0] & ids[1]
+        if not both:
+            raise Undefined("no record could be used of both models")
+        smaller = [table[table["id"].astype(str).isin(both)].reset_index(drop=True) for table, _ in used]
+        if [len(table) for table in smaller] == [len(table) for table in kept]:
+            break
+        kept = smaller
     if _names(kept[0]) != _names(kept[1]):
         raise Undefined("the same ids lie in other clusters or strata for one model than for the other")
-    return Shared(kept[0], kept[1], left_out)
+    return Shared(kept[0], kept[1], _left_out(asked - both, first, reasons))
+
+
+def _left_out(lost: set[str], used: list[set[str]], reasons: list[Counter[str]]) -> dict[str, int]:
+    """Records that are not compared, each once, by whose answers could not be used, and why."""
+    of_one = [lost & (used[1] - used[0]), lost & (used[0] - used[1])]
+    found = {}
+    for whose, ids, why in zip(("the baseline", "the model"), of_one, reasons, strict=True):
+        if ids:
+            found[f"of {whose} only could not be used ({'; '.join(why)})"] = len(ids)
+    if rest := len(lost - of_one[0] - of_one[1]):
+        found[f"of neither model used ({'; '.join(reasons[0] | reasons[1])})"] = rest
+    return found
+
+
+def _ids(table: pd.DataFrame) -> set[str]:
+    return set(table["id"].astype(str))
 
 
 def _names(table: pd.DataFrame) -> set[tuple[str, str, str]]:
     """Every record with the unit that it is resampled in."""
     columns = [table[name].astype(object).where(table[name].notna(), "").astype(str) for name in ("stratum", "cluster", "id")]
     return set(zip(*columns, strict=True))
-
-
-def same_units(one: Shared) -> int:
-    """How many units both tables have."""
-    return resampling_units(one.baseline).count

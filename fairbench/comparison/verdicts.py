@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from fairbench.comparison import Comparison, Difference, Verdict
+from fairbench.comparison import Comparison, Difference, Ungated, Verdict
 from fairbench.comparison.measuring import FEW_UNITS
 from fairbench.correlations import holm
 from fairbench.errors import FairbenchError, did_you_mean
@@ -34,27 +34,39 @@ def corrected(comparisons: Sequence[Comparison]) -> tuple[list[Comparison], tupl
 
 
 def judged(one: Difference, alpha: float, margin: float | None) -> Difference:
-    """A difference with its verdict, the sentence, and whether the gate lets it through."""
+    """A difference with its verdict, the sentence, and whether the gate lets it through; its groups too, uncorrected."""
     verdict, said = _verdict(one, alpha)
+    groups = {name: judged(part, alpha, None) for name, part in one.by_group.items()}
     passed: bool | None = None
     if margin is not None:
-        passed = one.worse_by is not None and one.worse_by <= margin and one.n >= FEW_UNITS
-        if passed:
-            verdict, said = "not worse", f"{said}; not worse by more than {figure(margin)} (at most {figure(one.worse_by)})"
-        else:
-            said = f"{said}; GATE: {_why_not(one, margin)}"
-    return dataclasses.replace(one, verdict=verdict, said=said, margin=margin, passed=passed)
+        passed = one.worse_by is not None and one.worse_by <= margin
+        verdict = "not worse" if passed else verdict
+        said = f"{said}; {_gate(one, margin)}"
+    warnings = (*one.warnings, NEVER) if _can_never(one, alpha) else one.warnings
+    return dataclasses.replace(
+        one, verdict=verdict, said=said, margin=margin, passed=passed, by_group=groups, warnings=warnings
+    )  # fmt: skip
+
+
+NEVER = "With so many tests and so few draws this test can't come below alpha after Holm's correction: take more --draws."
+
+
+def _can_never(one: Difference, alpha: float) -> bool:
+    """Whether the smallest p that there can be, corrected as this one was, is too large."""
+    if one.p is None or one.p_holm is None or one.least_p is None or one.p.value > 1.01 * one.least_p:
+        return False
+    return one.p_holm >= alpha
 
 
 def _verdict(one: Difference, alpha: float) -> tuple[Verdict, str]:
     if one.difference is None:
         return "undefined", f"undefined: {one.undefined}"
-    p = one.p.value if one.p_holm is None and one.p is not None else one.p_holm
-    if p is None or one.interval is None:
-        why = one.warnings[-1].removesuffix(".") if one.warnings else "there is no test"
-        return "too few records", f"too few records to tell ({why[0].lower()}{why[1:]})"
+    if one.p is None:
+        why = next((text for text in one.warnings if text.startswith("No interval")), "there is no test")
+        return "no test", f"no test: {why.partition(': ')[2].removesuffix('.') or 'all draws give the same difference'}"
     if one.n < FEW_UNITS:
         return "too few records", f"too few records to tell ({one.n} {one.unit}s)"
+    p = one.p.value if one.p_holm is None else one.p_holm
     if p < alpha:
         return "differs", f"differs: {_direction(one)}"
     could = f" (could have seen >= {figure(one.detectable)})" if one.detectable is not None else ""
@@ -62,21 +74,40 @@ def _verdict(one: Difference, alpha: float) -> tuple[Verdict, str]:
 
 
 def _direction(one: Difference) -> str:
-    """Where the difference goes, seen from the ideal."""
+    """Where the difference goes, seen from the ideal. Across the ideal only the bound can say that it came closer."""
     better = "better" if one.kind == "utility" else "closer to the ideal"
     worse = "worse" if one.kind == "utility" else "farther from the ideal"
-    if one.distance is None or abs(one.distance) <= 1e-9 * max(1.0, abs(one.difference or 0.0)):
-        return "as far from the ideal, on its other side"
-    where = better if one.distance < 0 else worse
     ideal, before, after = one.model.ideal, one.baseline.value, one.model.value
-    crossed = None not in (ideal, before, after) and (before - ideal) * (after - ideal) < 0  # type: ignore[operator]
-    return f"{where}, on its other side" if crossed else where
+    if None not in (ideal, before, after) and (before - ideal) * (after - ideal) < 0:  # type: ignore[operator]
+        return f"to the other side of the ideal, {_nearer(one)}"
+    return better if one.distance is not None and one.distance < 0 else worse
 
 
-def _why_not(one: Difference, margin: float) -> str:
-    if one.worse_by is None or one.n < FEW_UNITS:
-        return f"too few records to say that it is not worse by more than {figure(margin)}"
-    return f"it may be worse by up to {figure(one.worse_by)}, more than {figure(margin)}"
+def _nearer(one: Difference) -> str:
+    """Whether a model that went across the ideal is closer to it, as far as the bound or the two models' intervals show."""
+    ends = [
+        [abs(end - float(score.ideal or 0)) for end in (score.interval.low, score.interval.high)]
+        for score in (one.baseline, one.model)
+        if score.interval is not None
+        and not (score is one.baseline and score.interval.low <= float(score.ideal or 0) <= score.interval.high)
+    ]
+    if (one.worse_by is not None and one.worse_by < 0) or (len(ends) == 2 and max(ends[1]) < min(ends[0])):
+        return "and closer to it"
+    return "whether closer to it is not shown"
+
+
+def _gate(one: Difference, margin: float) -> str:
+    """What the gate says."""
+    if one.difference is None:
+        return "GATE: it has no value, so nothing can be said"
+    if one.worse_by is None:
+        why = one.no_bound or "there is no test"
+        return f"GATE: too few records to say that it is not worse by more than {figure(margin)} ({why})"
+    if one.worse_by > margin:
+        return f"GATE: it may be worse by up to {figure(one.worse_by)}, more than {figure(margin)}"
+    if one.worse_by < 0:
+        return f"not worse by more than {figure(margin)}: better by at least {figure(-one.worse_by)}"
+    return f"not worse by more than {figure(margin)}: by at most {figure(one.worse_by)}"
 
 
 def margin_of(one: Difference, margins: Mapping[str, float]) -> float | None:
@@ -87,8 +118,32 @@ def margin_of(one: Difference, margins: Mapping[str, float]) -> float | None:
     return None
 
 
-def refuse_idle_margins(margins: Mapping[str, float], found: Iterable[Difference]) -> None:
-    """Refuses a margin that is of nothing that is compared: a gate on it would let everything through.
+def ungated(comparisons: Sequence[Comparison], columns: Sequence[str], margins: Mapping[str, float]) -> Iterator[Ungated]:
+    """Metrics with a margin that are not compared for some model: refused, not scored there, or of a file that is broken.
+
+    Args:
+        comparisons: of all models.
+        columns: what the baseline was scored on.
+        margins: by metric, task/metric or column.
+    """
+    asked = [column for column in columns if any(_named(column, name) for name in margins)]
+    asked += [d.column for c in comparisons for d in c.differences if margin_of(d, margins) is not None]
+    for one in comparisons:
+        compared, refused = {d.column for d in one.differences}, {r.column: r for r in one.refused}
+        for column in dict.fromkeys(asked):
+            if column not in compared:
+                why = refused.get(column)
+                yield Ungated(one.model, column, why.said if why else "it was not scored on it")
+
+
+def _named(column: str, name: str) -> bool:
+    """Whether a margin's name means a column: the column, task/metric, or the metric alone."""
+    whole = column.partition("@")[0]
+    return name in (column, whole, whole.partition("/")[2])
+
+
+def refuse_idle_margins(margins: Mapping[str, float], found: Iterable[Difference], columns: Sequence[str]) -> None:
+    """Refuses a margin that is of nothing that the baseline was scored on: a gate on it would let everything through.
 
     Raises:
         FairbenchError: a name is of no metric that is compared, or a margin is below 0.
@@ -96,7 +151,8 @@ def refuse_idle_margins(margins: Mapping[str, float], found: Iterable[Difference
     found = list(found)
     known = {name for one in found for name in (one.column, f"{one.task}/{one.metric}", one.metric)}
     for name, margin in margins.items():
-        if not any(margin_of(one, {name: margin}) is not None for one in found):
+        there = any(_named(column, name) for column in columns)
+        if not there and not any(margin_of(one, {name: margin}) is not None for one in found):
             raise FairbenchError(
                 f"--margin {name}={margin:g}: nothing of that name is compared.{did_you_mean(name, known)} "
                 f"Compared are {', '.join(sorted({one.metric for one in found})) or 'no metrics'}."
@@ -107,7 +163,7 @@ def refuse_idle_margins(margins: Mapping[str, float], found: Iterable[Difference
 
 def price(differences: Iterable[Difference]) -> tuple[str, ...]:
     """The utility guard: what happened to perplexity, LMS, accuracy, a sentence each; and a word where nobody looked."""
-    found = [_price(one) for one in differences if one.kind == "utility" and one.difference is not None]
+    found = [_price(one) for one in differences if one.kind == "utility"]
     if found:
         return tuple(found)
     return (
@@ -119,10 +175,8 @@ def price(differences: Iterable[Difference]) -> tuple[str, ...]:
 def _price(one: Difference) -> str:
     """A sentence about one utility metric."""
     before, after, difference = one.baseline.value, one.model.value, one.difference
-    assert before is not None and after is not None and difference is not None
+    if before is None or after is None or difference is None:
+        return f"{one.task} {one.metric}: not known ({one.said})"
     share = f", {100 * difference / abs(before):+.1f} %" if before else ""
     change = f"from {figure(before)} to {figure(after)} ({difference:+.4g}{share}; interval {interval_text(one.interval)})"
-    judged = {"differs": f"{_direction(one)}", "no difference detected": "no difference detected"}.get(one.verdict, one.said)
-    if one.verdict == "no difference detected" and one.detectable is not None:
-        judged += f", could have seen >= {figure(one.detectable)}"
-    return f"{one.task} {one.metric}: {change}: {judged}"
+    return f"{one.task} {one.metric}: {change}: {one.said.removeprefix('differs: ')}"

@@ -10,18 +10,15 @@ import pytest
 from scipy import stats as scipy_stats
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 
+from fairbench.comparison.discordant import discordant, exact_power, score_bound, unit_values
 from fairbench.comparison.paired import (
     Paired,
     exchange_test,
     interval_of_difference,
     inverted,
     largest_worse_by,
-    mcnemar,
-    none_differs,
-    unit_values,
     worse_by,
 )
-from fairbench.comparison.paired import test_of_difference as chosen_test
 from fairbench.metric import MeasureOptions
 from fairbench.registry import Registry
 from fairbench.tables import complete
@@ -42,7 +39,7 @@ def paired(before: list[float], after: list[float], metric=SHARE, draws: int = 4
 def test_mcnemar_is_that_of_scipy_and_statsmodels(up: int, down: int, same: int):
     before = [-1.0] * up + [1.0] * down + [1.0] * same
     after = [1.0] * up + [-1.0] * down + [1.0] * same
-    found = mcnemar(paired(before, after))
+    found = discordant(paired(before, after)).p()
     assert found is not None
     assert found.value == pytest.approx(scipy_stats.binomtest(up, up + down).pvalue, abs=1e-12)
     theirs = statsmodels_mcnemar(np.array([[same, down], [up, 0]]), exact=True)
@@ -51,22 +48,22 @@ def test_mcnemar_is_that_of_scipy_and_statsmodels(up: int, down: int, same: int)
 
 
 def test_mcnemar_of_models_that_decide_alike_is_one():
-    found = mcnemar(paired([1.0, -1.0, 1.0], [2.0, -3.0, 0.5]))
-    assert found is not None and found.value == 1.0
+    found = discordant(paired([1.0, -1.0, 1.0], [2.0, -3.0, 0.5]))
+    assert (found.up, found.down, found.n, found.p().value) == (0, 0, 3, 1.0)
 
 
 def test_units_of_several_pairs_are_right_or_wrong_only_where_their_pairs_agree():
     clusters = ["a", "a", "b", "b"]
     alike = paired([1.0, 1.0, -1.0, -1.0], [1.0, 1.0, 1.0, 1.0], cluster=clusters)
-    assert mcnemar(alike) is not None
+    assert discordant(alike) is not None
     mixed = paired([1.0, -1.0, -1.0, -1.0], [1.0, 1.0, 1.0, 1.0], cluster=clusters)
-    assert mcnemar(mixed) is None  # the cluster's share is one half
+    assert discordant(mixed) is None  # the cluster's share is one half
     assert exchange_test(mixed) is not None
 
 
 def test_a_margin_is_no_decision():
     pair = paired([1.0, -1.0], [1.0, 1.0], MARGIN)
-    assert unit_values(pair, pair.baseline) is None and mcnemar(pair) is None
+    assert unit_values(pair, pair.baseline) is None and discordant(pair) is None
 
 
 def test_ties_count_as_no_preference_for_the_stereotype():
@@ -161,7 +158,7 @@ def test_the_order_of_rows_changes_no_draw():
     pair = paired(before.tolist(), after.tolist(), MARGIN)
     mixed = Paired(MARGIN, pair.baseline.sample(frac=1, random_state=1).reset_index(drop=True), pair.model, pair.how)
     assert np.allclose(pair.drawn()[0], mixed.drawn()[0])
-    assert chosen_test(pair, pair.drawn()[1]).value == pytest.approx(chosen_test(mixed, pair.drawn()[1]).value, abs=0.01)
+    assert exchange_test(pair).value == pytest.approx(exchange_test(mixed).value, abs=0.01)
 
 
 def test_swapping_the_models_mirrors_the_difference():
@@ -180,13 +177,71 @@ def test_the_inverted_bootstrap_is_two_sided_and_never_zero():
     assert inverted(np.full(10, np.nan)) is None and inverted(np.zeros(10)) is None
 
 
-def test_where_no_unit_differs_the_interval_is_the_exact_one():
-    pair = paired([1.0] * 20, [2.0] * 20)
-    found = none_differs(pair, 0.05)
-    assert found is not None
-    zero_of_20 = scipy_stats.binomtest(0, 20).proportion_ci(0.95, "exact").high
-    assert found.high == pytest.approx(100 * zero_of_20) and found.low == -found.high
-    assert none_differs(paired([1.0] * 20, [2.0] * 19 + [-1.0]), 0.05) is None
+def tango(more: int, fewer: int, n: int, limit: float) -> float:
+    """Tango's upper bound by a fine grid, the restricted likelihood maximised numerically: nothing of the closed form."""
+    from scipy.optimize import minimize_scalar
+
+    def statistic(d: float) -> float:
+        low, high = max(0.0, -d), (1 - d) / 2  # q = P(fall), P(rise) = q + d
+
+        def loss(q: float) -> float:
+            parts = [(more, q + d), (fewer, q), (n - more - fewer, 1 - 2 * q - d)]
+            return -sum(k * np.log(max(p, 1e-300)) for k, p in parts if k)
+
+        q = minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-10}).x
+        return (more - fewer - n * d) / np.sqrt(n * (2 * q + d * (1 - d)))
+
+    grid = np.linspace((more - fewer) / n, 1 - 1e-6, 4_001)
+    return float(next(d for d in grid if d > (more - fewer) / n and statistic(d) <= limit))
+
+
+@pytest.mark.parametrize(("more", "fewer", "n"), [(5, 2, 40), (1, 1, 30), (3, 0, 25), (12, 20, 100)])
+def test_the_score_bound_is_that_of_a_restricted_likelihood(more: int, fewer: int, n: int):
+    found = score_bound(more, fewer, n, 0.025)
+    assert found == pytest.approx(tango(more, fewer, n, scipy_stats.norm.ppf(0.025)), abs=5e-4)
+
+
+def test_where_no_unit_differs_some_may_all_the_same():
+    found = discordant(paired([1.0] * 20, [2.0] * 20))
+    between, z2 = found.interval(0.95), scipy_stats.norm.ppf(0.975) ** 2
+    assert between.high == pytest.approx(100 * z2 / (20 + z2), abs=1e-3) and between.low == -between.high
+    assert found.worse_by(0.05) > 0
+    one_better = discordant(paired([1.0] + [-1.0] * 99, [-1.0] * 100))
+    assert one_better.worse_by(0.05) > 0 and one_better.p().value == 1.0
+
+
+def test_the_power_of_mcnemars_test_is_that_of_simulation():
+    rng = np.random.default_rng(0)
+    n, difference, differing = 40, 0.2, 0.3
+    rejected = 0
+    for _ in range(2_000):
+        m = rng.binomial(n, differing)
+        up = rng.binomial(m, (1 + difference / differing) / 2)
+        rejected += bool(m) and scipy_stats.binomtest(up, m).pvalue <= 0.05
+    assert exact_power(n, difference, differing, 0.05) == pytest.approx(rejected / 2_000, abs=0.035)
+
+
+def test_what_could_be_seen_is_seen_in_80_of_100_cases():
+    found = discordant(paired([1.0] * 50, [1.0] * 49 + [-1.0]))
+    detectable = found.detectable(0.05) / 100
+    assert exact_power(50, detectable, detectable, 0.05) == pytest.approx(0.8, abs=0.01)
+    assert discordant(paired([1.0] * 4, [1.0] * 4)).detectable(0.05) == 100.0  # of four units nothing can be seen
+
+
+@pytest.mark.parametrize("truth", [(0.02, 0.01), (0.01, 0.005), (0.1, 0.05), (0.3, 0.3)], ids=str)
+def test_the_bound_of_a_share_holds_where_few_units_differ(truth: tuple[float, float]):
+    """accuracy-like: the ideal is an end of the range. Units that become worse and better, among a hundred."""
+    import dataclasses
+
+    rng, ideal_high = np.random.default_rng(3), dataclasses.replace(SHARE.info, ideal=100.0)
+    from fairbench.comparison.discordant import Discordant
+
+    held = 0
+    for _ in range(600):
+        worse, better, _ = rng.multinomial(100, [*truth, 1 - sum(truth)])
+        bound = Discordant(100, int(better), int(worse), 50, 50, ideal_high).worse_by(0.05)
+        held += bound >= 100 * (truth[0] - truth[1]) - 1e-9
+    assert held / 600 >= 0.93
 
 
 def test_worse_by_is_the_quantile_of_the_distance_on_one_side_of_the_ideal():
