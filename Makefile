@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 ONE_THREAD = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 
-.PHONY: setup demo test test-slow check format wheel bench planted-curves planted-downstream planted-mitigation clean
+.PHONY: setup demo test test-slow check format wheel bench planted-curves planted-downstream planted-mitigation interval-coverage clean
 
 setup: .venv/.ready
 
@@ -45,6 +45,10 @@ planted-downstream: setup  ## do classifiers show what their labels taught them?
 
 planted-mitigation: setup  ## what does each mitigation do to planted bias? trains about 30 small models: an hour and a half
 	$(ONE_THREAD) $(BIN)/python scripts/planted_mitigation.py
+
+interval-coverage: setup  ## how often do intervals and tests hold? simulates some hours; goes on where it stopped
+	$(ONE_THREAD) $(BIN)/python scripts/interval_coverage.py
+	$(BIN)/python scripts/interval_coverage.py --page docs/uncertainty.md
 
 clean:
 	rm -rf .venv .bench .planted build dist *.egg-info demo-results
