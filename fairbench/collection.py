@@ -129,11 +129,12 @@ class Collection:
         return {package: dict(counts) for package, counts in seen.items()}
 
 
-def collect(roots: Sequence[Path | str]) -> Collection:
+def collect(roots: Sequence[Path | str], instead: Sequence[Path] = ()) -> Collection:
     """Reads every result below some folders.
 
     Args:
         roots: folders of results, of one model or of several.
+        instead: folders of single models; of another folder of the same name, a copy, nothing is taken.
 
     Returns:
         What can be used, and a fault for each file that is truncated, has a newer schema, does not match its answers, or
@@ -149,11 +150,18 @@ def collect(roots: Sequence[Path | str]) -> Collection:
     paths = [Path(root) for root in roots]
     read, empty = read_all(paths)
     faults = [*(one for one in read if isinstance(one, Fault)), *empty]
-    found, unlike = _whole(one for one in read if isinstance(one, tuple))
+    named = {folder.resolve().name: folder.resolve() for folder in instead}
+    kept = (one for one in read if isinstance(one, tuple) and _meant(one[0].parent.parent, named))
+    found, unlike = _whole(kept)
     found, torn = _one_a_cell(found)
     labels = _labels(found)
-    named = [Found(path, result, labels[path.parent.parent.name]) for path, result in found]
-    return Collection(tuple(named), (*faults, *unlike, *torn), tuple(paths))
+    labelled = [Found(path, result, labels[path.parent.parent.name]) for path, result in found]
+    return Collection(tuple(labelled), (*faults, *unlike, *torn), tuple(paths))
+
+
+def _meant(folder: Path, instead: Mapping[str, Path]) -> bool:
+    """Whether a model's folder is not the copy of one that was named."""
+    return instead.get(folder.name, folder.resolve()) == folder.resolve()
 
 
 def read_all(roots: Sequence[Path]) -> tuple[list[tuple[Path, Result] | Fault], list[Fault]]:

@@ -56,13 +56,16 @@ def correlate(
     from fairbench.registry import Registry
     from fairbench.tidy import tidy
 
-    _refuse_output(output_path)
+    if output_path:
+        flags.refuse_folder(output_path)
     registry = Registry(include_path or ())
     how = CorrelationOptions(
         aligned=aligned, clean=clean, by_configuration=by_configuration, pooled=pooled, metrics=flags.names(metrics),
         draws=draws, seed=seed, level=level,
     )  # fmt: skip
     collection = one_version(collect(results))
+    if not collection.found:
+        raise FairbenchError(" ".join(map(str, collection.faults)) or "There are no results to correlate.")
     found = correlations(tidy(collection, registry), how, registry)
     content = _content(found, collection) if output_path or as_json else {}
     if output_path:
@@ -75,17 +78,6 @@ def correlate(
             console.out.print(f"Saved in {output_path}", markup=False)
     if collection.faults:
         raise typer.Exit(1)
-
-
-def _refuse_output(path: Path | None) -> None:
-    """Refuses a file that can't be written, before anything is done."""
-    if path is None:
-        return
-    if path.is_dir():
-        raise FairbenchError(f"--output-path {path} is a folder. Wanted a JSON file.")
-    from fairbench.files import require_writable
-
-    require_writable(path.parent)
 
 
 def _content(found: Correlations, collection: Collection) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from fairbench import __version__
 from fairbench.changes import TOLERANCE
 from fairbench.environment import environment
 from fairbench.errors import FairbenchError
-from fairbench.files import file_sha256, whole_file
+from fairbench.files import file_sha256, require_writable, whole_file
 from fairbench.registry import Registry
 from fairbench.results import Result
 from fairbench.scores import jsonable
@@ -145,6 +145,7 @@ def refuse_target(path: Path) -> None:
         raise FairbenchError(f"--bundle {path}: found no ending of an archive, wanted {', '.join(ENDINGS)}.")
     if not path.parent.is_dir():
         raise FairbenchError(f"--bundle {path}: there is no folder {path.parent}. Make it, or name another one.")
+    require_writable(path.parent)
     if path.is_symlink() or (path.exists() and not _is_bundle(path)):
         raise FairbenchError(
             f"--bundle {path}: what lies there is no evidence bundle of fairbench, and only such a one is replaced. Remove it, "

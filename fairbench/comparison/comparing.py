@@ -216,8 +216,8 @@ def find_models(names: Sequence[str], roots: Sequence[Path]) -> tuple[Collection
     if not folders and not others:
         said = ", ".join(map(str, roots))
         raise FairbenchError(f"There is no folder {said}. Wanted the folder of results, --results-path, or folders of models.")
-    # A folder that was named is what is meant, also where an older copy of it lies among the results.
-    collection = collect(folders if len(folders) == len(names) else [*dict.fromkeys([*others, *folders])])
+    # A folder that was named is what is meant, also where a copy of it lies among the results.
+    collection = collect(folders if len(folders) == len(names) else [*others, *folders], instead=folders)
     labels = [_label(name, collection) for name in names]
     twice = next((label for label in labels if labels.count(label) > 1), None)
     if twice is not None:

@@ -20,7 +20,8 @@ from fairbench.registry import Registry
 from fairbench.reporting.contents import Figure, Report
 from fairbench.reporting.examples import examples_of
 from fairbench.reporting.found_figures import found_plates
-from fairbench.reporting.plates import WIDTH, Plate, plates, unique_names
+from fairbench.reporting.plate import WIDTH, Plate
+from fairbench.reporting.plates import plates, unique_names
 from fairbench.tidy import below, tidy
 
 if TYPE_CHECKING:
@@ -134,6 +135,8 @@ def _refuse_strangers(collection: Collection, options: ReportOptions) -> None:
     if options.against and options.baseline is None:
         raise FairbenchError("--against: there is nothing to compare these models with. Name a --baseline.")
     for flag, label in (*((("--baseline", options.baseline),) if options.baseline else ()), *_each("--against", options.against)):
+        if flag == "--against" and label == options.baseline:
+            raise FairbenchError(f"--against {label}: that is the baseline. Name other models.")
         if label not in collection.models:
             near = did_you_mean(label, collection.models)
             found = ", ".join(collection.models) or "no model"
@@ -231,10 +234,12 @@ def _drawn(report: Report, collection: Collection, progress: Progress) -> tuple[
 
 
 def _draw(plate: Plate) -> Drawn:
-    from fairbench.reporting.figures.style import drawn, svg
+    from fairbench.reporting.figures.style import drawn, svg, titled
 
     with drawn(WIDTH, plate.height) as ax:
         plate.draw(ax)
+        if plate.subject:
+            titled(ax, f"{plate.subject}: {' '.join(ax.get_title(loc='left').split())}")
         title = " ".join(ax.get_title(loc="left").split())
         element = svg(ax)
     return Drawn(Figure(plate.name, title, plate.caption, element, plate.described, plate.section), ax)

@@ -47,7 +47,6 @@ def _difference_row(one: Difference, notes: Notes) -> Row:
     said = [f"Undefined: {one.undefined}."] if one.undefined else []
     marks = notes.of([*said, *one.warnings])
     difference = "undefined" if one.difference is None else " ".join([figure(one.difference), *_between(one)])
-    allowed = f" by more than {figure(one.margin)}" if one.verdict == "not worse" and one.margin is not None else ""
     numbers = (
         (figure(one.baseline.value), ()),
         (figure(one.model.value), ()),
@@ -58,7 +57,7 @@ def _difference_row(one: Difference, notes: Notes) -> Row:
         (figure(one.detectable), ()),
     )
     metric = Cell(one.metric, notes.of([f"With {one.variant}." if one.variant else ""]))
-    return (Cell(one.task), metric, *(Cell(t, m, number=True) for t, m in numbers), Cell(one.verdict + allowed))
+    return (Cell(one.task), metric, *(Cell(t, m, number=True) for t, m in numbers), Cell(one.said or one.verdict))
 
 
 def _between(one: Difference) -> Iterator[str]:

@@ -101,3 +101,7 @@ class Report:
     faults: tuple[Fault, ...] = ()
     notes: tuple[str, ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """Short: what it holds fills a page."""
+        return f"Report({self.title!r}, {len(self.results)} results, {len(self.models)} models, {len(self.figures)} figures)"

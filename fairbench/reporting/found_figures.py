@@ -10,7 +10,7 @@ from fairbench.collection import Collection, Fault, Found
 from fairbench.comparison.sharing import answers_of
 from fairbench.errors import FairbenchError, Undefined
 from fairbench.registry import Registry
-from fairbench.reporting.plates import Plate
+from fairbench.reporting.plate import Plate
 from fairbench.wording import figure
 
 COURSE = "training.json"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,46 +13,17 @@ from fairbench.comparison.sharing import answers_of
 from fairbench.errors import FairbenchError, Undefined
 from fairbench.registry import Registry
 from fairbench.reporting.contents import Report
+from fairbench.reporting.plate import DESCRIBED, MOST_OF_A_KIND, Plate
+from fairbench.reporting.plates_between import between_models
 from fairbench.tables import complete, usable
 from fairbench.tidy import GROUP, WHOLE
 from fairbench.wording import figure, interval_text
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axes import Axes
-
-MOST_OF_A_KIND = 10
-"""A report draws at most so many figures of a kind, those with the most to show; the tables hold all."""
 
 MOST_TESTS = 40
 """Association tests that stand in one figure."""
-
-DESCRIBED = 12
-"""Rows that the description of a figure names, for those who can't see it."""
-
-WIDTH = 7.0
-"""Inches: the text width of a page of paper."""
-
-
-@dataclass(frozen=True)
-class Plate:
-    """A figure that is to be drawn.
-
-    Attributes:
-        name: of its files.
-        section: of the page.
-        draw: puts it on an Axes.
-        caption: how it is read.
-        described: what is seen, in words.
-        height: inches; some figures change it.
-    """
-
-    name: str
-    section: str
-    draw: Callable[[Axes], Axes]
-    caption: str
-    described: str
-    height: float = 3.6
 
 
 def plates(report: Report, found: Sequence[Found]) -> Iterator[Plate]:
@@ -69,9 +39,7 @@ def plates(report: Report, found: Sequence[Found]) -> Iterator[Plate]:
     yield from _heatmap(whole[~tests])
     yield from _groups(report.table)
     yield from _associations(whole[tests], found)
-    yield from _compared(report)
-    yield from _tradeoff(report)
-    yield from _correlations(report)
+    yield from between_models(report)
 
 
 def _scores(whole: pd.DataFrame) -> Iterator[Plate]:
@@ -86,6 +54,7 @@ def _scores(whole: pd.DataFrame) -> Iterator[Plate]:
             lambda ax, rows=rows: scores(rows, ax),  # type: ignore[misc]
             f"{rows.iloc[0]['title']}. {_direction(rows)} Whiskers are intervals; n stands at the right.",
             _listed(rows),
+            _common(rows, "metric", "task", "model"),
         )
 
 
@@ -120,6 +89,7 @@ def _groups(table: pd.DataFrame) -> Iterator[Plate]:
             lambda ax, rows=rows: groups(rows, ax),  # type: ignore[misc]
             f"{first['title']}, {first['task']}, {first['model']}: the figure of each group with its interval and n.",
             _listed(rows[rows["part"] == GROUP], name="group"),
+            _common(rows, "metric", "task", "model"),
         )
 
 
@@ -139,6 +109,7 @@ def _associations(rows: pd.DataFrame, found: Sequence[Found]) -> Iterator[Plate]
             f"{part.iloc[0]['title']} {whose}, a test a row. No embedding test is evidence enough on its own."
             + several * " Sizes are not to be compared between models.",
             _listed(part, name="" if several else "task"),
+            _common(part, "metric", "model"),
         )
         behind = {str(row["file"]): one for row, one in _with_results(part, found)}
         draws = [
@@ -153,6 +124,7 @@ def _associations(rows: pd.DataFrame, found: Sequence[Found]) -> Iterator[Plate]
                 lambda ax, draws=draws: effects(draws, ax),  # type: ignore[misc]
                 "Effect sizes of the draws of contexts: how far an effect moves with the sentences that its words are met in.",
                 "; ".join(f"{one.label}: {figure(one.low)} to {figure(one.high)}" for one in draws[:DESCRIBED]),
+                _common(part, "metric", "model"),
             )
 
 
@@ -183,82 +155,6 @@ def _draws(one: Found, called: str) -> Any:
     return saved_draws(called, one.result.score.details)
 
 
-def _compared(report: Report) -> Iterator[Plate]:
-    from fairbench.reporting.figures.dumbbells import dumbbells
-    from fairbench.reporting.figures.flips import flips
-
-    if report.comparisons is None:
-        return
-    bounds = {str(row["column"]): (float(row["least"]), float(row["most"])) for _, row in report.table.iterrows()}
-    for one in report.comparisons.comparisons:
-        differences = [d for d in one.differences if d.difference is not None]
-        if differences:
-            yield Plate(
-                f"compared-{one.model}",
-                "comparison",
-                lambda ax, differences=differences, one=one: dumbbells(  # type: ignore[misc]
-                    differences, ax, ranges=bounds, names=(one.baseline, one.model)
-                ),
-                f"{one.model} beside {one.baseline}, on the records that both answered.",
-                "; ".join(f"{d.column}: {d.said}" for d in differences[:DESCRIBED]),
-            )
-    turned: dict[str, dict[str, Any]] = {}
-    for one in report.comparisons.comparisons:
-        for d in one.differences:
-            if d.flips is not None and d.flips.n:
-                turned.setdefault(d.column, {})[one.model] = d.flips
-    for column, by_model in list(turned.items())[:MOST_OF_A_KIND]:
-        right = next(iter(by_model.values())).right
-        yield Plate(
-            f"flips-{column}",
-            "comparison",
-            lambda ax, by_model=by_model: flips(by_model, ax),  # type: ignore[misc]
-            f"{column}: decisions that turn round beside {report.comparisons.comparisons[0].baseline}. Right means: {right}.",
-            "; ".join(f"{model}: {f.n} records, NFR {figure(f.nfr)}, PFR {figure(f.pfr)}" for model, f in by_model.items()),
-        )
-
-
-def _tradeoff(report: Report) -> Iterator[Plate]:
-    from fairbench.reporting.figures.tradeoff import tradeoff
-
-    if report.tradeoff is None:
-        return
-    found = report.tradeoff
-    yield Plate(
-        "tradeoff",
-        "tradeoff",
-        lambda ax: tradeoff(found, ax),
-        f"{found.bias_title} against {found.utility_title}. {found.scaling}",
-        "; ".join(f"{p.label}: bias {figure(p.bias)}, utility {figure(p.utility)}" for p in found.points[:DESCRIBED]),
-        height=4.4,
-    )
-
-
-def _correlations(report: Report) -> Iterator[Plate]:
-    from fairbench.reporting.figures.matrix import matrix, scatter
-
-    found = report.correlations
-    if found is None or not found.pairs:
-        return
-    yield Plate(
-        "correlations",
-        "correlation",
-        lambda ax: matrix(found, ax),
-        f"Intrinsic against extrinsic scores over {found.n} models, both turned so that larger is more biased. "
-        + " ".join(found.warnings),
-        "; ".join(f"{p.intrinsic} and {p.extrinsic}: r {figure(p.pearson)}, n {p.n}" for p in found.pairs[:DESCRIBED]),
-    )
-    defined = sorted((p for p in found.pairs if p.pearson is not None), key=lambda p: -abs(p.spearman or 0.0))
-    for number, pair in enumerate(defined[:4], 1):
-        yield Plate(
-            f"correlation-{number}",
-            "correlation",
-            lambda ax, pair=pair: scatter(pair, ax),  # type: ignore[misc]
-            f"{pair.intrinsic} against {pair.extrinsic}, a point a model.",
-            "; ".join(f"{m}: {figure(x)}, {figure(y)}" for m, x, y in zip(pair.labels, pair.x, pair.y, strict=True)),
-        )
-
-
 def _largest(table: pd.DataFrame, by: str) -> Iterator[tuple[str, pd.DataFrame]]:
     """The parts with the most rows, in the order of the table."""
     sizes = table.groupby(by, sort=False).size().sort_values(ascending=False, kind="stable")
@@ -273,6 +169,11 @@ def _with_results(rows: pd.DataFrame, found: Sequence[Found]) -> Iterator[tuple[
     by = {(one.label, one.column): one for one in found}
     for row in rows.to_dict("records"):
         yield {str(k): v for k, v in row.items()}, by[row["model"], row["column"]]
+
+
+def _common(rows: pd.DataFrame, *names: str) -> str:
+    """What all rows have in common: the metric, the task, the model."""
+    return ", ".join(str(rows.iloc[0][name]) for name in names if rows[name].nunique() == 1)
 
 
 def _direction(rows: pd.DataFrame) -> str:

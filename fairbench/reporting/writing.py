@@ -4,10 +4,13 @@
 <output>/figures/<name>.svg .png .pdf  the figures
 <output>/tables/                       results.parquet, and tables in Markdown, LaTeX and CSV
 <output>/cards/<model>/README.md       a Hugging Face model card for each model
+<output>/written.json                  names of these files: the next report there removes those that it does not write again
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +25,9 @@ from fairbench.reporting.tables import write_tables
 
 FORMATS = ("svg", "png", "pdf")
 """What figures can be kept as. PDF takes the longest, for its fonts are cut to the letters that are used."""
+
+
+WRITTEN = "written.json"
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,10 @@ class Written:
     page: Path
     files: tuple[Path, ...]
     refused: dict[str, str]
+
+    def __repr__(self) -> str:
+        """Short: a report holds a page full of drawings."""
+        return f"Written(page={str(self.page)!r}, {len(self.files)} files, {len(self.report.faults)} faults)"
 
 
 def write_report(
@@ -81,7 +91,24 @@ def write_report(
         except FairbenchError as error:
             refused[label] = str(error)
     page = write_page(report, folder / "index.html")
+    _tidy(folder, [page, *files])
     return Written(report, page, (page, *files), refused)
+
+
+def _tidy(folder: Path, files: Sequence[Path]) -> None:
+    """Removes what an earlier report wrote into the folder and this one did not; files of others are left alone."""
+    listed, now = folder / WRITTEN, sorted(path.relative_to(folder).as_posix() for path in files)
+    try:
+        before = json.loads(listed.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        before = []
+    for name in before if isinstance(before, list) else ():
+        path = folder / str(name)
+        if name not in now and path.is_file() and path.resolve().is_relative_to(folder.resolve()):
+            path.unlink()
+            with contextlib.suppress(OSError):  # a folder that is not empty stays
+                path.parent.rmdir()
+    _write(listed, json.dumps(now, indent=1) + "\n")
 
 
 def _write(path: Path, text: str) -> None:

@@ -14,7 +14,8 @@ import fairbench
 from fairbench import FairbenchError
 from fairbench.cli import app
 from fairbench.reporting.assembling import ReportOptions, assemble
-from fairbench.reporting.plates import Plate, unique_names
+from fairbench.reporting.plate import Plate
+from fairbench.reporting.plates import unique_names
 from fairbench.reporting.writing import write_report
 from fairbench.results import SCHEMA
 
@@ -99,8 +100,9 @@ def test_without_a_baseline_nothing_is_compared_and_it_says_so(root):
         ({"baseline": "befor"}, r"--baseline befor: there are no results of this model. Did you mean before\?"),
         ({"against": ("nobody",)}, "--against nobody: there are no results"),
         ({"baseline": None, "against": ("after",)}, "Name a --baseline"),
+        ({"against": ("before",)}, "that is the baseline"),
     ],
-    ids=["baseline", "against", "alone"],
+    ids=["baseline", "against", "alone", "itself"],
 )
 def test_models_that_are_not_there_are_refused(root, changes, words):
     with pytest.raises(FairbenchError, match=words):
@@ -111,11 +113,22 @@ def test_the_folder_of_a_report(root, tmp_path):
     report, drawn = assemble([root], quick())
     written = write_report(report, drawn, tmp_path / "report", ("svg", "png", "pdf"))
     files = {path.relative_to(tmp_path / "report").as_posix() for path in written.files}
-    assert files == {p.relative_to(tmp_path / "report").as_posix() for p in (tmp_path / "report").rglob("*") if p.is_file()}
+    there = {p.relative_to(tmp_path / "report").as_posix() for p in (tmp_path / "report").rglob("*") if p.is_file()}
+    assert there == files | {"written.json"}
     assert {"index.html", "tables/results.parquet", "figures/heatmap.pdf", "cards/after/README.md"} <= files
     assert written.refused == {} and written.page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     with pytest.raises(FairbenchError, match="--formats gif"):
         write_report(report, drawn, tmp_path / "report", ("gif",))
+
+
+def test_a_second_report_leaves_nothing_of_the_first_and_all_of_others(root, tmp_path):
+    folder = tmp_path / "report"
+    fairbench.report(root, folder, baseline="before")
+    (folder / "my-notes.txt").write_text("mine")
+    written = fairbench.report(next(root.glob("after-*")), folder, formats=(), examples=0)
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert there == {path.relative_to(folder).as_posix() for path in written.files} | {"written.json", "my-notes.txt"}
+    assert not (folder / "figures").exists() and len(repr(written)) < 300 > len(repr(written.report))
 
 
 def test_a_model_with_a_trial_gets_no_card(root, write, tmp_path):
