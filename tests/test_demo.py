@@ -43,3 +43,7 @@ def test_the_biased_model_is_mitigated_at_a_small_price(tmp_path):
     assert after < 1.05 * before
     assert "mitigated" in made.verdict.sentence
     assert demo.mitigate_biased(tmp_path, lambda *_: None).product.fresh is False, "the same again finds it"
+    page = demo.write_demo_report(tmp_path, made, lambda *_: None)
+    text = page.read_text(encoding="utf-8")
+    assert "causal-1.0-mitigated" in text and "closer to the ideal" in text
+    assert list((page.parent / "figures").glob("training-*.svg")), "the course of the training is drawn"
