@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 DROPPED_WARNING = 0.01
 FEW_UNITS = 10
 FEW_IN_STRATUM = 5
-"""With 3 words a set WEAT's 95 % interval was seen to cover 87-91 %, with 8 words 99 % where the attributes stay the same and 93-95 %
-where they are a sample too (docs/uncertainty.md)."""
+"""With 3 words a set WEAT's 95 % interval was seen to cover 87-91 %, with 8 words 99 % where the attributes stay the same and
+93-95 % where they are a sample too (docs/uncertainty.md)."""
 
 
 def interval_of(

@@ -7,6 +7,7 @@ from typing import Any
 
 from fairbench.reporting.contents import Report
 from fairbench.reporting.plate import DESCRIBED, MOST_OF_A_KIND, Plate
+from fairbench.tidy import WHOLE
 from fairbench.wording import figure
 
 
@@ -58,11 +59,13 @@ def _tradeoff(report: Report) -> Iterator[Plate]:
 
     if report.tradeoff is None:
         return
-    found = report.tradeoff
+    found, table = report.tradeoff, report.table
+    rows = table[table["column"].isin([found.bias, found.utility]) & (table["part"] == WHOLE)]
+    levels = rows["level"].dropna().unique().tolist()
     yield Plate(
         "tradeoff",
         "tradeoff",
-        lambda ax: tradeoff(found, ax),
+        lambda ax: tradeoff(found, ax, levels=levels),
         f"{found.bias_title} against {found.utility_title}. {found.scaling}",
         "; ".join(f"{p.label}: bias {figure(p.bias)}, utility {figure(p.utility)}" for p in found.points[:DESCRIBED]),
         height=4.4,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fairbench.errors import FairbenchError
+from fairbench.reporting.figures.forest import within
 from fairbench.reporting.figures.style import FAINT, PALE, colour, ideal_line, marker, tall, text, titled
 from fairbench.tidy import require_columns
 
@@ -36,7 +37,8 @@ BELOW, THIN = 0.09, 0.05
 def forest(rows: pd.DataFrame, ax: Axes, details: Mapping[str, Mapping[str, float]] | None = None) -> Axes:
     """Effect sizes of association tests (WEAT, SEAT, CEAT) with their intervals against the ideal.
 
-    A filled marker has an interval that excludes the ideal, a hollow one does not. The thin grey bar under a row holds 95 % of
+    A filled marker has an interval that excludes the ideal, a hollow one an interval that holds it, and a grey cross has no
+    interval. The thin grey bar under a row holds 95 % of
     the effect sizes of CEAT's draws: how far the effect moves with the sentences that the words are met in. The interval is over
     words and takes the sentences as they are, so neither holds the other.
 
@@ -61,6 +63,7 @@ def forest(rows: pd.DataFrame, ax: Axes, details: Mapping[str, Mapping[str, floa
     heights = np.array([max(LEAST, 0.08 + LINE * (label.count("\n") + 1)) for label in labels])
     places = (np.cumsum(heights) - heights / 2).tolist()
     tall(ax, float(heights.sum()), each=1.0, around=1.3)
+    _across(ax, shown, spreads, ideal)
     ideal_line(ax, ideal)
     for y, row, spread, code in zip(places, shown.to_dict("records"), spreads, codes, strict=True):
         _draw(ax, y, row, spread, code % BRIGHT)
@@ -117,6 +120,15 @@ def _apart(row: Mapping[Any, Any]) -> bool:
     return bool(row["low"] > row["ideal"] or row["high"] < row["ideal"])
 
 
+def _across(ax: Axes, rows: pd.DataFrame, spreads: Sequence[Mapping[str, float]], ideal: float) -> None:
+    """Limits that hold all that is drawn, and few enough ticks: beside the names and the columns the axis is short."""
+    from matplotlib.ticker import MaxNLocator
+
+    numbers = [float(one) for name in ("value", "low", "high") for one in rows[name]]
+    within(ax, [ideal, *numbers, *(float(spread[name]) for spread in spreads if spread for name in SPREAD)])
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
+
+
 def _draw(ax: Axes, y: float, row: Mapping[Any, Any], spread: Mapping[str, float], code: int) -> None:
     """One test: marker, interval, and the thin bar of its draws."""
     if not np.isfinite(row["value"]):
@@ -129,9 +141,10 @@ def _draw(ax: Axes, y: float, row: Mapping[Any, Any], spread: Mapping[str, float
         ax.barh(y + BELOW, high - low, THIN, left=low, color=PALE, edgecolor=FAINT, linewidth=0.6, gid="draws")
     if np.isfinite(row["low"]):
         ax.hlines(y, row["low"], row["high"], color=colour(code), linewidth=2.0, gid="interval")
-    face = colour(code) if _apart(row) else "white"
-    style: dict[str, Any] = {"markersize": 6.5, "markerfacecolor": face, "markeredgecolor": colour(code), "markeredgewidth": 1.4}
-    ax.plot([row["value"]], [y], marker(code), gid="value", zorder=3, **style)
+    bare = not np.isfinite(row["low"])
+    face, edge = (colour(code) if _apart(row) else "white"), (FAINT if bare else colour(code))
+    style: dict[str, Any] = {"markersize": 6.5, "markerfacecolor": face, "markeredgecolor": edge, "markeredgewidth": 1.4}
+    ax.plot([row["value"]], [y], "x" if bare else marker(code), gid="value", zorder=3, **style)
 
 
 def _columns(ax: Axes, rows: pd.DataFrame, spreads: Sequence[Mapping[str, float]], places: Sequence[float]) -> None:
@@ -163,6 +176,8 @@ def _key(rows: pd.DataFrame, left: int, draws: bool) -> str:
     said = [f"effect size with its {levels} interval over words" if levels else "effect size, without interval"]
     if levels:
         said.append("filled: the interval excludes the ideal")
+        if (rows["value"].notna() & rows["low"].isna()).any():
+            said.append("grey cross: no interval")
     if draws:
         said.append("thin bar: 95 % of the draws' effect sizes")
     if left:
@@ -183,5 +198,8 @@ def _sentence(rows: pd.DataFrame, ideal: float) -> str:
     if len(known) == 1:
         holds = f"its interval {'excludes' if apart else 'holds'} {ideal:g}" if tested else "it has no interval"
         return f"The effect of {name} is {value}; {holds}"
-    said = f"{apart} of {tested} tests have an interval that excludes {ideal:g}" if tested else "No test has an interval"
+    said = f"{apart} of {tested} tests {'has' if apart == 1 else 'have'} an interval that excludes {ideal:g}"
+    said = said if tested else "No test has an interval"
+    bare = len(known) - tested if tested else 0
+    said += f", {bare} {'has' if bare == 1 else 'have'} no interval" if bare else ""
     return f"{said}; the largest effect is {value} ({name})"

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fairbench.comparison import Difference
-from fairbench.reporting.figures.forest import MOST_ROWS, aside, keyed, remainder, rowed, whisker, within
+from fairbench.reporting.figures.forest import MOST_ROWS, aside, keyed, remainder, rowed, upright_ideal, whisker, within
 from fairbench.reporting.figures.heatmap import reach
-from fairbench.reporting.figures.style import COLOURS, FAINT, INK, ideal_line, text, titled
+from fairbench.reporting.figures.style import COLOURS, FAINT, INK, text, titled
 from fairbench.scores import Score
 from fairbench.wording import figure, interval_text
 
@@ -74,7 +74,7 @@ def dumbbells(
     values = [scale.of(s.value) for scale, one in zip(scales, shown, strict=True) if scale for s in (one.baseline, one.model)]
     ideal = _ideal(differences[0]) or 0.0 if own else 0.0
     within(ax, [*ends, *values, ideal])
-    ideal_line(ax, ideal)
+    upright_ideal(ax, ideal)
     for y, one, scale in zip(places, shown, scales, strict=True):
         _row(ax, y, one, scale)
     aside(ax, None, "difference")
@@ -134,7 +134,9 @@ def _row(ax: Axes, y: float, one: Difference, scale: _Scale | None) -> None:
 
 def _towards(one: Difference) -> str:
     """The colour of the way that it went."""
-    if one.distance is None or one.distance == 0:
+    if one.distance is None:
+        return FAINT
+    if one.distance == 0:
         return INK
     return CLOSER if one.distance < 0 else FURTHER
 
@@ -149,7 +151,13 @@ def _key(rows: Sequence[Difference], names: tuple[str, str]) -> list[Artist]:
         Line2D([], [], linestyle="none", marker="D", color=INK, markersize=5.5, label=after),
     ]
     ways = {_towards(one) for one in rows}
-    for way, label in ((CLOSER, "closer to the ideal"), (FURTHER, "further from the ideal")):
+    said = {
+        CLOSER: "closer to the ideal",
+        FURTHER: "further from the ideal",
+        INK: "no nearer and no further",
+        FAINT: "not compared",
+    }
+    for way, label in said.items():
         if way in ways:
             key.append(Line2D([], [], color=way, linewidth=2.0, label=label))
     return key

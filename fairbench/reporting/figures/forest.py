@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fairbench.errors import FairbenchError
-from fairbench.reporting.figures.style import FAINT, INK, alone, sheet, tall, text
+from fairbench.reporting.figures.style import FAINT, INK, alone, ideal_line, sheet, tall, text
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -82,13 +82,33 @@ def whisker(ax: Axes, y: float, between: tuple[float | None, float | None], colo
 
 
 def aside(ax: Axes, y: float | None, said: str) -> None:
-    """Words right of a row, or where y is null below all rows, level with the ticks, as the name of what stands there."""
+    """Words right of a row, or where y is null the name of what stands there: at the end of the rows that has no ticks."""
     from matplotlib.transforms import ScaledTranslation
 
-    moved = ScaledTranslation(8 / 72, (-6 if y is None else 0) / 72, ax.figure.dpi_scale_trans)
-    along = ax.transAxes if y is None else ax.get_yaxis_transform()
-    place: dict[str, Any] = {"transform": along + moved, "va": "top" if y is None else "center", "clip_on": False}
-    ax.text(1.0, 0.0 if y is None else y, said, fontsize=8, color=FAINT if y is None else INK, gid="aside", **place)
+    if y is not None:
+        moved = ScaledTranslation(8 / 72, 0, ax.figure.dpi_scale_trans)
+        _beside(ax, y, said, {"transform": ax.get_yaxis_transform() + moved, "va": "center", "color": INK})
+        return
+    below = ax.xaxis.get_ticks_position() == "top"
+    moved = ScaledTranslation(8 / 72, (-6 if below else 3) / 72, ax.figure.dpi_scale_trans)
+    look = {"va": "top" if below else "bottom", "color": FAINT}
+    _beside(ax, 0.0 if below else 1.0, said, {"transform": ax.transAxes + moved, **look})
+
+
+def _beside(ax: Axes, y: float, said: str, look: Mapping[str, Any]) -> None:
+    """Words at the right edge."""
+    ax.text(1.0, y, said, fontsize=8, gid="aside", clip_on=False, **look)
+
+
+def upright_ideal(ax: Axes, value: float) -> None:
+    """The line of the ideal, its name left of it where it would else reach over the counts at the right.
+
+    Args:
+        ax: with its limits set.
+        value: the ideal.
+    """
+    low, high = ax.get_xlim()
+    ideal_line(ax, value, side="left" if value > low + 0.88 * (high - low) else "center")
 
 
 def within(ax: Axes, numbers: Iterable[float | None]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,9 @@ NEEDED = ("model", "task", "metric", "variant", "column", "value", "distance", "
 
 MOST_MODELS = 16
 """Models that are shown: with more of them no number fits into its cell."""
+
+ASLANT = 28
+"""Letters that a name above a column may have."""
 
 COLOUR_MAP = "cividis_r"
 """From light (at the ideal) to dark: monotone in lightness, so it is read the same way in grey."""
@@ -137,16 +141,50 @@ def write_cells(ax: Axes, places: Sequence[float], words: Sequence[Sequence[str 
             ax.text(x, y, word, ha="center", va="center", fontsize=size, color=ink, gid="cell")
 
 
-def name_columns(ax: Axes, names: Sequence[str]) -> None:
-    """Names above the columns: level where they are few, else aslant."""
+def name_columns(ax: Axes, names: Sequence[str], *, room: int = ASLANT) -> None:
+    """Names above the columns: level where they are few, else aslant.
+
+    Args:
+        ax: with the cells.
+        names: one a column.
+        room: letters that a name aslant may have.
+    """
     ax.xaxis.tick_top()
     ax.tick_params(axis="x", length=0)
     few = len(names) <= 4
-    width, lines = (64 // len(names), 3) if few else (28, 1)
-    ax.set_xticks(range(len(names)), [text(name, width, lines) or "no name" for name in names])
+    width, lines = (64 // len(names), 3) if few else (room, 1)
+    ax.set_xticks(range(len(names)), told_apart(names, width, lines))
     if not few:
         for label in ax.get_xticklabels():
             label.set(rotation=40, ha="left", rotation_mode="anchor")
+
+
+def told_apart(names: Sequence[str], width: int, lines: int = 1) -> list[str]:
+    """Names that are short enough to be drawn, and differ where the whole names do.
+
+    Args:
+        names: to be cut.
+        width: letters a line.
+        lines: how many there may be.
+
+    Returns:
+        A label for each. Where cutting makes different names alike, their common beginning is left out; where that is not
+        enough they are numbered.
+    """
+    labels = [text(name, width, lines) or "no name" for name in names]
+    for label in [one for one, count in Counter(labels).items() if count > 1]:
+        alike = [i for i, one in enumerate(labels) if one == label]
+        whole = list(dict.fromkeys(names[i] for i in alike))
+        if len(whole) == 1:
+            continue
+        shortest = min(len(name) for name in whole)
+        same = max(next((i for i in range(shortest) if len({name[i] for name in whole}) > 1), shortest) - 4, 0)
+        begun = [text("…" * (same > 0) + name[same:], width, lines) for name in whole]
+        clear = len(set(begun)) == len(begun) and not set(begun) & set(labels)
+        for i in alike:
+            number = whole.index(names[i])
+            labels[i] = begun[number] if clear else f"{text(names[i], max(width - 4, 4), lines) or 'no name'} ({number + 1})"
+    return labels
 
 
 def colour_bar(ax: Axes) -> Colorbar:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -30,8 +32,11 @@ MOST_COLUMNS = 12
 MOST_NAMED = 24
 """Models that the key of a scatter names."""
 
-SHADES = ("#0B2C5C", "#3F6FA8", "#A9A9A9", "#E8B04A", "#FFF0A6")
-"""From -1 over 0 to 1: blue, grey, yellow. Lightness rises all the way, so that the sign is also seen in grey."""
+SHADES = ("#08306B", "#4A86C5", "#F7F7F7", "#D97B29", "#6B2200")
+"""From -1 over 0 to 1: blue, white, orange. The stronger the darker on both sides; in grey the sign is read from the number."""
+
+ASLANT = 34
+"""Letters that the name of a column may have."""
 
 
 def matrix(correlations: Correlations, ax: Axes, *, measure: Measure = "pearson", most: int = MOST_ROWS) -> Axes:
@@ -65,12 +70,12 @@ def matrix(correlations: Correlations, ax: Axes, *, measure: Measure = "pearson"
     colour_cells(ax, shades, places, {"cmap": correlation_colours(), "vmin": -1.0, "vmax": 1.0})
     with_interval = len(beside) <= 7
     write_cells(ax, places, [[_written(pairs.get((i, e)), measure, with_interval) for e in beside] for i in shown], shades)
-    name_columns(ax, [_spaced(name) for name in beside])
+    name_columns(ax, column_names(beside), room=ASLANT)
     left = [
         f"{n} more {side}" for n, side in ((len(down) - len(shown), "intrinsic"), (len(across) - len(beside), "extrinsic")) if n
     ]
     ax.set_xlabel(f"and {' and '.join(left)} scores in the table" if left else "")
-    _explain(ax, correlations, measure, with_interval)
+    _explain(ax, correlations, measure, [pairs[i, e] for i in shown for e in beside if with_interval and (i, e) in pairs])
     return titled(ax, _said(correlations, measure))
 
 
@@ -134,6 +139,34 @@ def _spaced(name: str) -> str:
     return name.replace("/", " ", 1).replace("@", " @ ").replace(",", ", ")
 
 
+def column_names(names: Sequence[str]) -> list[str]:
+    """What columns are called: the metric is kept whole where it fits, task and variant lose their middle.
+
+    Args:
+        names: columns of the tidy table, `task/metric@variant`.
+
+    Returns:
+        A name for each; whole where there are few enough to be wrapped, or where cutting would make two of them alike.
+    """
+    whole = [_spaced(name) for name in names]
+    if len(names) <= 4:
+        return whole
+    cut = [_shortened(name) for name in names]
+    again = Counter(cut)
+    return [short if again[short] == 1 else long for short, long in zip(cut, whole, strict=True)]
+
+
+def _shortened(name: str) -> str:
+    """A column's name of about ASLANT letters, with its metric whole."""
+    task, _, rest = name.partition("/")
+    metric, _, variant = rest.partition("@")
+    if len(_spaced(name)) <= ASLANT or not metric:
+        return _spaced(name)
+    room = ASLANT - len(metric) - 1 - (3 if variant else 0)
+    each = max(room // 2 if variant else room, 3)
+    return f"{text(task, each, 1)} {metric}" + (f" @ {text(variant, each, 1)}" if variant else "")
+
+
 def _wrapped(name: str, width: int) -> str:
     return text(_spaced(name), width)
 
@@ -145,22 +178,25 @@ def _written(pair: Pair | None, measure: Measure, with_interval: bool) -> str | 
     value, q = _value(pair, measure), getattr(pair, f"{measure}_q")
     if value is None:
         return None
-    said = f"{value:+.2f}" + ("*" if q is not None and q < SIGNIFICANT else "")
+    said = f"{value:+.2f}".replace("-", "−") + ("*" if q is not None and q < SIGNIFICANT else "")
     between = _interval(pair, measure)
-    return f"{said}\n[{between[0]:.2f}, {between[1]:.2f}]" if with_interval and between is not None else said
+    if not with_interval or between is None:
+        return said
+    return f"{said}\n[{between[0]:.2f}, {between[1]:.2f}]".replace("-", "−")
 
 
-def _explain(ax: Axes, correlations: Correlations, measure: Measure, with_interval: bool) -> None:
-    """The bar of the colours, below the cells, and what the numbers are."""
+def _explain(ax: Axes, correlations: Correlations, measure: Measure, in_full: Sequence[Pair]) -> None:
+    """The bar of the colours, below the cells, and what the numbers are; `in_full` are the pairs written with an interval."""
     bar = colour_bar(ax)
     bar.set_ticks([-1.0, -0.5, 0.0, 0.5, 1.0])
     counts = sorted({pair.n for pair in correlations.pairs})
     over = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     kind = {"pearson": "Pearson's r", "spearman": "Spearman's rho"}[measure]
-    brackets = f"; in brackets the {100 * correlations.options.level:.4g} % interval" if with_interval else ""
-    bar.set_label(
-        f"{kind} over {over} models{brackets}\n* q < {SIGNIFICANT:.2g}; rows intrinsic, columns extrinsic", fontsize=8.5
-    )
+    bounded = any(_value(pair, measure) is not None and _interval(pair, measure) is not None for pair in in_full)
+    brackets = f"; in brackets the {100 * correlations.options.level:.4g} % interval" if bounded else ""
+    marked = any((q := getattr(pair, f"{measure}_q")) is not None and q < SIGNIFICANT for pair in correlations.pairs)
+    star = f"* q < {SIGNIFICANT:.2g}; " if marked else ""
+    bar.set_label(f"{kind} over {over} models{brackets}\n{star}rows intrinsic, columns extrinsic", fontsize=8.5)
 
 
 def _said(correlations: Correlations, measure: Measure) -> str:

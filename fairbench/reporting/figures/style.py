@@ -234,8 +234,8 @@ def ideal_line(ax: Axes, value: float, *, horizontal: bool = False, label: str =
     if horizontal:
         at, off, coords, around = (1.0, value), (4, 0), ("axes fraction", "data"), {"va": "center"}
     else:
-        ha = {"center": "center", "left": "right", "right": "left"}[side]
-        at, off, coords, around = (value, 1.0), (0, 3), ("data", "axes fraction"), {"ha": ha}
+        ha, across = {"center": ("center", 0), "left": ("right", -3), "right": ("left", 3)}[side]
+        at, off, coords, around = (value, 1.0), (across, 3), ("data", "axes fraction"), {"ha": ha}
     options: dict[str, Any] = {**around, "fontsize": 8, "annotation_clip": False}
     ax.annotate(said, at, off, xycoords=coords, textcoords="offset points", **options)
 

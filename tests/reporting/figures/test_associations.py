@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pandas as pd
@@ -9,7 +10,7 @@ from matplotlib.colors import same_color
 
 from fairbench.errors import FairbenchError
 from fairbench.reporting.figures.associations import MOST, forest, labels_of
-from fairbench.reporting.figures.style import drawn, svg
+from fairbench.reporting.figures.style import FAINT, drawn, svg
 
 DETAILS = {"one.json": {"es_2.5%": 0.1, "es_97.5%": 0.9, "i2": 0.875, "tau2": 0.1}}
 
@@ -48,7 +49,7 @@ def test_marker_interval_and_spread_stand_at_their_numbers() -> None:
         assert [[one.get_text() for one in artists(ax, name)] for name in ("effect", "p", "n", "I²")] == [
             ["effect", "0.50", "−0.25"], ["p", "0.03", "<1e-4"], ["n", "32", "32"], ["I²", "0.88", "-"],
         ]  # fmt: skip
-        assert "1 of 2 tests have an interval that excludes 0" in ax.get_title(loc="left")
+        assert "1 of 2 tests has an interval that excludes 0" in ax.get_title(loc="left")
         assert "0.50 (ceat_1" in ax.get_title(loc="left").replace("\n", " ")
         (ideal,) = artists(ax, "ideal")
         assert set(ideal.get_xdata()) == {0.0}
@@ -87,6 +88,31 @@ def test_without_intervals_nothing_is_said_of_them() -> None:
         assert ax.get_title(loc="left").startswith("No test has an interval")
         assert "without interval" in ax.get_xlabel()
         assert not artists(ax, "interval")
+        assert [one.get_marker() for one in artists(ax, "value")] == ["x", "x"]
+
+
+def test_a_test_without_interval_is_a_grey_cross_and_counts_for_neither_side() -> None:
+    rows = pd.DataFrame([row(), row(task="weat_2", low=None, high=None, value=0.9)]).astype({"low": float, "high": float})
+    with drawn(7, 4) as ax:
+        forest(rows, ax)
+        known, bare = artists(ax, "value")
+        assert (known.get_marker(), bare.get_marker()) == ("o", "x")
+        assert same_color(bare.get_markeredgecolor(), FAINT) and not same_color(known.get_markeredgecolor(), FAINT)
+        assert "grey cross: no interval" in ax.get_xlabel().replace("\n", " ")
+        title = ax.get_title(loc="left").replace("\n", " ")
+        assert title.startswith("1 of 1 tests has an interval that excludes 0, 1 has no interval; the largest effect is 0.90")
+
+
+def test_the_draws_are_seen_whole_and_ticks_stand_apart() -> None:
+    details = {"one.json": {"es_2.5%": -0.8, "es_97.5%": 1.05, "i2": 0.9, "tau2": 0.1}}
+    with drawn(7, 4) as ax:
+        forest(pd.DataFrame([row(file="one.json", model="a" * 30), row(model="b")]), ax, details)
+        svg(ax)  # settles the layout
+        low, high = ax.get_xlim()
+        assert low < -0.8 and high > 1.05
+        boxes = [label.get_window_extent() for label in ax.get_xticklabels() if label.get_text()]
+        assert len(boxes) > 2
+        assert all(right.x0 - left.x1 > 10 for left, right in itertools.pairwise(boxes))
 
 
 def test_of_many_rows_those_farthest_from_the_ideal_are_drawn_in_their_order() -> None:

@@ -79,7 +79,7 @@ def test_one_metric_keeps_its_own_scale() -> None:
 
 def test_colours_follow_the_distance_from_the_ideal() -> None:
     ax = drawing(MIXED, ranges=RANGES)
-    assert [one.get_color() for one in ax.lines if one.get_gid() == "after"] == [CLOSER, FURTHER, style.INK]
+    assert [one.get_color() for one in ax.lines if one.get_gid() == "after"] == [CLOSER, FURTHER, style.FAINT]
 
 
 def test_the_difference_stands_at_the_right_on_the_metrics_own_scale() -> None:
@@ -98,6 +98,8 @@ def test_the_title_counts_all() -> None:
 def test_a_score_that_stays_has_no_arrow_and_one_without_any_is_undefined() -> None:
     ax = drawing([difference("a", 50.0, 50.0), difference("b", None, None)])
     assert arrows(ax) == []
+    key = {one.get_label(): one.get_color() for one in ax.get_figure().legends[0].legend_handles}
+    assert key["no nearer and no further"] == style.INK and key["not compared"] == style.FAINT
     assert [one.get_text() for one in ax.texts if one.get_gid() is None and one.get_text() == "undefined"] == ["undefined"]
     assert dots(ax, "before") == [0.0]
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from fairbench.errors import FairbenchError
 from fairbench.reporting.figures import style
-from fairbench.reporting.figures.heatmap import heatmap, ink_on, reach, shades
+from fairbench.reporting.figures.heatmap import heatmap, ink_on, reach, shades, told_apart
 
 NAN = math.nan
 
@@ -100,6 +100,25 @@ def test_every_shade_leaves_its_text_readable_and_is_darker_than_the_one_before(
     assert min(contrast(shade, mpl.colors.to_rgb(ink_on(shade))) for shade in all_shades) >= 4.5
     against_white = [contrast(shade, (1.0, 1.0, 1.0)) for shade in all_shades]
     assert all(np.diff(against_white) > -1e-9)
+
+
+@pytest.mark.parametrize(
+    ("names", "wanted"),
+    [
+        (["short", "other"], ["short", "other"]),
+        (["same", "same"], ["same", "same"]),
+        (["abcdefghijk-one-uvwxyz", "abcdefghijk-two-uvwxyz"], ["…ijk-on…yz", "…ijk-tw…yz"]),
+        ([f"{'a' * 20}{middle}{'z' * 20}" for middle in "pq"], ["…aaaapz…zz", "…aaaaqz…zz"]),
+    ],
+    ids=["as they are", "no difference", "by what follows", "by one letter"],
+)
+def test_names_that_differ_stay_different(names: list[str], wanted: list[str]) -> None:
+    assert told_apart(names, 10) == wanted
+
+
+def test_names_that_no_cut_tells_apart_are_numbered() -> None:
+    said = told_apart([f"m{'x' * 30}{one}{'y' * 30}{other}" for one in "pq" for other in "rs"], 8)
+    assert len(set(said)) == 4
 
 
 def test_the_text_of_cells_fits_into_them() -> None:

@@ -12,7 +12,15 @@ from fairbench.comparison.correlation import CorrelationOptions, Correlations, P
 from fairbench.errors import FairbenchError
 from fairbench.reporting.figures import style
 from fairbench.reporting.figures.heatmap import ink_on
-from fairbench.reporting.figures.matrix import MOST_COLUMNS, MOST_NAMED, correlation_colours, matrix, scatter
+from fairbench.reporting.figures.matrix import (
+    ASLANT,
+    MOST_COLUMNS,
+    MOST_NAMED,
+    column_names,
+    correlation_colours,
+    matrix,
+    scatter,
+)
 
 
 def pair(intrinsic: str, extrinsic: str, r: float | None, q: float | None = None, n: int = 5) -> Pair:
@@ -68,7 +76,7 @@ def test_cells_hold_their_correlations() -> None:
     nan = math.nan
     np.testing.assert_array_equal(np.ma.filled(ax.collections[0].get_array(), nan), [[0.75, -0.5], [nan, nan], [nan, -0.9]])
     said = [(one.get_position()[0], one.get_text()) for one in ax.texts if one.get_gid() == "cell" and one.get_text()]
-    assert said == [(0, "+0.75*\n[0.65, 0.85]"), (1, "-0.50\n[-0.60, -0.40]"), (1, "-0.90*\n[-1.00, -0.80]")]
+    assert said == [(0, "+0.75*\n[0.65, 0.85]"), (1, "−0.50\n[−0.60, −0.40]"), (1, "−0.90*\n[−1.00, −0.80]")]
     assert len([one for one in ax.patches if one.get_gid() == "undefined"]) == 1
     assert [one.get_text() for one in ax.get_yticklabels()] == ["a x", "b x", "c x"]
     assert [one.get_text() for one in ax.get_xticklabels()] == ["e y", "f z @ k=1"]
@@ -76,7 +84,7 @@ def test_cells_hold_their_correlations() -> None:
 
 def test_the_other_measure_has_its_own_numbers() -> None:
     cells = [one.get_text() for one in drawing(PAIRS, measure="spearman").texts if one.get_gid() == "cell" and one.get_text()]
-    assert cells == ["-0.75*", "+0.50", "+0.90*"]
+    assert cells == ["−0.75*", "+0.50", "+0.90*"]
 
 
 def test_the_title_says_what_is_seen() -> None:
@@ -88,19 +96,47 @@ def test_the_title_says_what_is_seen() -> None:
     assert drawing(PAIRS[2:3]).get_title(loc="left").replace("\n", " ").startswith("None of 1 correlations")
 
 
-def test_lightness_rises_from_minus_one_to_one_and_text_is_readable() -> None:
+def test_the_stronger_the_darker_on_both_sides_and_text_is_readable() -> None:
     def luminance(colour: tuple[float, ...]) -> float:
         linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour[:3]]
         return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
 
     shades = [correlation_colours()(place) for place in np.linspace(0, 1, 47)]
     lights = [luminance(shade) for shade in shades]
-    assert all(np.diff(lights) > 0)
+    assert all(np.diff(lights[:24]) > 0) and all(np.diff(lights[23:]) < 0)
+    assert lights[23] > 0.9 and max(lights[0], lights[-1]) < 0.05
+    negative, positive = np.array(lights[:23]), np.array(lights[:23:-1])
+    assert abs(negative - positive).max() < 0.1, "as strong on one side as on the other"
+    assert all(shade[2] > shade[0] for shade in shades[:20]) and all(shade[0] > shade[2] for shade in shades[27:])
     ratios = [
         (light + 0.05) / 0.05 if ink_on(shade) == "#000000" else 1.05 / (light + 0.05)
         for light, shade in zip(lights, shades, strict=True)
     ]
     assert min(ratios) >= 4.5
+
+
+def test_what_is_not_there_is_not_explained() -> None:
+    def said(ax: Axes) -> str:
+        (bar,) = [one for one in ax.get_figure().axes if one is not ax]
+        return bar.get_xlabel()
+
+    assert "in brackets the 95 % interval" in said(drawing(PAIRS)) and "* q < 0.05" in said(drawing(PAIRS))
+    bare = tuple(replace(one, pearson_low=None, pearson_high=None, pearson_q=None) for one in PAIRS)
+    assert "brackets" not in said(drawing(bare)) and "*" not in said(drawing(bare))
+    assert "brackets" not in said(drawing(PAIRS, measure="spearman"))
+
+
+def test_column_names_keep_their_metric_and_stay_different() -> None:
+    names = [f"planted_prompts/gender_polarity_{kind}_gap" for kind in ("female", "male")]
+    names += ["planted_prompts/gender_polarity_gap@metric.first=female,metric.second=male", "t/x", "u/x"]
+    said = column_names(names)
+    assert len(set(said)) == len(said) and max(map(len, said)) <= ASLANT
+    assert said[0].endswith(" gender_polarity_female_gap") and said[1].endswith(" gender_polarity_male_gap")
+    assert " gender_polarity_gap @ " in said[2]
+    assert said[3:] == ["t x", "u x"]
+    long = [f"{'w' * 40}{i}{'v' * 40}/x" for i in range(6)]
+    labels = [one.get_text() for one in drawing(tuple(pair("a/x", name, 0.5) for name in long)).get_xticklabels()]
+    assert len(set(labels)) == 6
 
 
 def test_more_than_fits_is_counted() -> None:

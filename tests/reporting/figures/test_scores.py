@@ -63,15 +63,39 @@ def test_every_artist_stands_where_its_number_is() -> None:
 
 
 def test_what_lies_away_is_filled_and_a_trial_has_another_shape() -> None:
-    away, near, bare = [one for one in drawing(ROWS).lines if one.get_gid() == "score"]
-    assert away.get_markerfacecolor() == style.COLOURS[0] and near.get_markerfacecolor() == bare.get_markerfacecolor() == "white"
-    assert (away.get_marker(), near.get_marker(), bare.get_marker()) == ("o", "o", "D")
+    ax = drawing([*ROWS, row("trial", 52.0, 45.0, 59.0, limited=True), row("free", 52.0, 45.0, 59.0, ideal=math.nan)])
+    away, near, bare, trial, free = [one for one in ax.lines if one.get_gid() == "score"]
+    faces = [one.get_markerfacecolor() for one in (away, near, trial, free)]
+    assert faces == [style.COLOURS[0], "white", "white", style.PALE]
+    assert [one.get_marker() for one in (away, near, bare, trial, free)] == ["o", "o", "x", "D", "o"]
+    assert bare.get_color() == style.FAINT
+    assert lines(ax, "trial") == lines(ax, "score")[2:3], "a trial without an interval has its diamond round the cross"
+    key = [one.get_label() for one in ax.get_figure().legends[0].legend_handles]
+    assert key == ["away from the ideal", "interval holds the ideal", "no interval", "no ideal", "trial over some records"]
 
 
 def test_the_title_says_what_is_seen() -> None:
     said = drawing(ROWS).get_title(loc="left").replace("\n", " ")
-    assert said == "1 of 2 scores lie away from their ideal, 1 without an interval, 1 undefined (1 over some of the records only)"
-    assert drawing(ROWS[2:]).get_title(loc="left").startswith("No score has an interval, 1 undefined")
+    wanted = "Of 4 scores 1 lies away from its ideal, 1 does not, 1 has no interval and 1 is undefined"
+    assert said == f"{wanted} (1 over some of the records only)"
+    assert drawing(ROWS[2:]).get_title(loc="left").startswith("No score has an interval, 1 is undefined")
+    assert drawing(ROWS[:2]).get_title(loc="left") == "1 of 2 scores lies away from its ideal"
+    bare = drawing([ROWS[0], *[row(name, 40.0, math.nan, math.nan) for name in "ab"]]).get_title(loc="left")
+    assert bare == "Of 3 scores 1 lies away from its ideal and 2 have no interval"
+
+
+def test_what_stands_above_the_counts_touches_nothing() -> None:
+    ax = drawing([row("a", 1.0, 0.5, 2.0, ideal=2.0), row("b", 0.002, 0.001, 0.003, ideal=2.0)])
+    style.svg(ax)  # settles the layout
+    (header,) = [one for one in ax.texts if one.get_text() == "n"]
+    others = [*ax.get_xticklabels(), *(one for one in ax.texts if one is not header)]
+    assert len(others) > 5
+    assert not [one.get_text() for one in others if one.get_window_extent().overlaps(header.get_window_extent())]
+
+
+def test_no_backticks_of_the_docs_reach_the_paper() -> None:
+    said = drawing([row("a", 70.0, 60.0, 80.0, direction="larger = more; by chance `floor`")]).get_xlabel()
+    assert "by chance floor" in said and "`" not in said
 
 
 def test_the_axis_says_what_the_numbers_are() -> None:

@@ -39,9 +39,9 @@ def trade(points: tuple[Point, ...], **more: object) -> Tradeoff:
     return Tradeoff(**{"points": points, **words, **numbers, **more})
 
 
-def drawing(points: Tradeoff) -> Axes:
+def drawing(points: Tradeoff, **options: object) -> Axes:
     with style.drawn(7, 4) as ax:
-        assert tradeoff(points, ax) is ax
+        assert tradeoff(points, ax, **options) is ax
     return ax
 
 
@@ -95,11 +95,40 @@ def test_the_title_says_what_is_seen() -> None:
     assert said == "2 of 3 models are beaten by none on both bias and utility; nearest to the ideal is cda; 1 left out"
 
 
+@pytest.mark.parametrize(
+    ("distances", "wanted"),
+    [
+        ([1.0, 1.02, 3.0], "; nearest to the ideal is m0"),
+        ([1.00336, 1.00347, 3.0], "; nearest to the ideal are m0 and m1, about equally"),
+        ([0.0, 0.0, 3.0], "; nearest to the ideal are m0 and m1, equally"),
+        ([1.0, 1.0, 1.0, 3.0], ""),
+        ([1.0, 1.001], ""),
+        ([1.0], ""),
+    ],
+    ids=["one", "two nearly", "two", "three", "all", "alone"],
+)
+def test_only_what_is_nearest_is_called_so(distances: list[float], wanted: str) -> None:
+    many = tuple(point(f"m{i}", float(i), 40.0 - i, to_ideal=far) for i, far in enumerate(distances))
+    said = drawing(trade(many)).get_title(loc="left").replace("\n", " ")
+    assert said == f"0 of {len(many)} models are beaten by none on both bias and utility{wanted}"
+
+
+def test_points_on_each_other_are_both_seen_and_share_a_label() -> None:
+    places = [(10.0, 16.0), (10.0, 16.0), (10.01, 16.0), (20.0, 20.0)]
+    ax = drawing(trade(tuple(point(f"m{i}", x, y, to_ideal=float(i)) for i, (x, y) in enumerate(places))))
+    assert [one.get_text() for one in ax.texts if one.get_gid() == "number"] == ["1, 2, 3", "4"]
+    sizes = [one.get_markersize() for one in ax.lines if one.get_gid() == "beaten"]
+    assert sizes[1] < sizes[0] == sizes[2] == sizes[3]
+
+
 def test_the_axes_say_what_they_are() -> None:
     ax = drawing(trade(POINTS))
     assert ax.get_ylabel() == "Perplexity\n(ideal 1)"
     assert ax.get_xlabel().split("\n")[0] == "Share: distance from 50 (0 is the ideal)"
-    assert "by the baseline" in ax.get_xlabel()
+    assert "by the baseline" not in ax.get_xlabel(), "it stands in the caption"
+    assert ax.get_xlabel().split("\n")[1] == "crosses: intervals; of a mean, its standard deviation over seeds"
+    assert drawing(trade(POINTS[:1]), levels=[0.95, 0.9, 0.95]).get_xlabel().endswith("crosses: 90 % and 95 % intervals")
+    assert "crosses" not in drawing(trade(POINTS[-1:])).get_xlabel()
     assert ax.get_xlim()[0] < 0
 
 
