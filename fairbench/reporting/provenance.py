@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,20 +79,41 @@ def provenance(results: Mapping[str, Mapping[str, Any]]) -> Provenance:
 
 def _blocks(shared: Mapping[str, Mapping[str, tuple[Any, list[str]]]]) -> Iterator[Block]:
     for kind, contents in shared.items():
+        names = list(_told_apart([_name(kind, content) for content, _ in contents.values()]))
         for at, (content, files) in enumerate(contents.values(), 1):
             lines = tuple(flat(content if isinstance(content, Mapping) else {"": content}))
-            yield Block(kind, f"{kind}-{at}", _name(kind, at, content), lines, tuple(files))
+            yield Block(kind, f"{kind}-{at}", names[at - 1], lines, tuple(files))
 
 
-def _name(kind: str, at: int, content: Any) -> str:
-    """What a block is called; a number tells apart those of one name."""
+def _told_apart(names: Sequence[str]) -> Iterator[str]:
+    """The names; those that several blocks have get a number."""
+    for at, name in enumerate(names):
+        several = names.count(name)
+        yield name if several == 1 else f"{name}, number {names[:at].count(name) + 1} of {several}"
+
+
+def _name(kind: str, content: Any) -> str:
+    """What a block is called."""
     if kind == "judges":
-        return ", ".join(dict.fromkeys(str(one.get("name", "judge")) for one in content)) + f" ({at})"
+        return ", ".join(dict.fromkeys(str(one.get("name", "judge")) for one in content))
     if kind == "program":
         fairbench = (content.get("versions") or {}).get("fairbench")
-        return f"fairbench {fairbench} ({at})" if fairbench else f"program {at}"
+        return f"fairbench {fairbench}" if fairbench else "program"
     version = f" version {content['version']}" if content.get("version") is not None else ""
-    return f"{content.get('name', kind)}{version} ({at})"
+    return f"{content.get('name', kind)}{version}"
+
+
+def about(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What a report says of itself, a line each: ("versions numpy", "2.0 (61 results)").
+
+    Args:
+        content: a report's `about`; its `versions` say of each package how many results were made with which version.
+    """
+    versions = content.get("versions") or {}
+    yield from flat({key: value for key, value in content.items() if key != "versions"})
+    for package, counts in versions.items():
+        several = (f"{version} ({count} {'result' if count == 1 else 'results'})" for version, count in counts.items())
+        yield f"versions {package}", ", ".join(several)
 
 
 def flat(content: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:

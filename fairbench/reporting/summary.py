@@ -16,10 +16,17 @@ KINDS = (EMBEDDING, INTRINSIC, EXTRINSIC)
 
 @dataclass(frozen=True)
 class Line:
-    """A counted score: the row, and what of its distance from the ideal could have been missed, in words."""
+    """A counted score.
+
+    Attributes:
+        row: the score.
+        missed: what of its distance from the ideal could have been missed, in words.
+        side: of one that lies away from its ideal on which side, in words.
+    """
 
     row: Row
     missed: str = ""
+    side: str = ""
 
 
 @dataclass(frozen=True)
@@ -131,7 +138,7 @@ def _tally(kind: str, rows: Sequence[Row]) -> Tally:
     sorted_rows: dict[str, list[Line]] = {"away": [], "near": [], "unsure": [], "undefined": []}
     for row in rows:
         where = _where(row)
-        sorted_rows[where].append(Line(row, _missed(row) if where == "near" else ""))
+        sorted_rows[where].append(Line(row, _missed(row) if where == "near" else "", _side(row) if where == "away" else ""))
     return Tally(kind, **{where: tuple(lines) for where, lines in sorted_rows.items()})
 
 
@@ -146,6 +153,14 @@ def _where(row: Row) -> str:
     if p is not None:
         return "away" if p < 1 - (present(raw["level"]) or 0.95) else "near"
     return "unsure"
+
+
+def _side(row: Row) -> str:
+    """On which side of its ideal a score lies; empty where it has none."""
+    value, ideal = present(row.raw["value"]), present(row.raw["ideal"])
+    if value is None or ideal is None or value == ideal:
+        return ""
+    return "above it" if value > ideal else "below it"
 
 
 def _missed(row: Row) -> str:

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from fairbench.collection import Fault
-from fairbench.comparison import Flip, Flips, Refused
+from fairbench.comparison import NOT_SCORED, Flip, Flips, Refused, Ungated
 from fairbench.reporting.contents import Example, Examples, Report
 from tests.reporting import made
 
@@ -48,7 +48,7 @@ def hostile() -> Report:
         metric=bad[1],
         said=bad[2],
         warnings=(bad[3], bad[7]),
-        by_group={bad[4]: made.difference()},
+        by_group={bad[4]: made.difference(verdict="no test", said=bad[5])},
         flips=hostile_flips(),
     )
     return dataclasses.replace(
@@ -60,7 +60,7 @@ def hostile() -> Report:
         tasks={text: made.task(notes=HOSTILE, content_warning=text) for text in HOSTILE},
         figures=(made.picture("one", bad[0]), made.picture("two", bad[2], "comparison")),
         examples=some,
-        comparisons=made.comparisons(worst, refused=(Refused(bad[0], bad[1], bad[2], bad[7], bad[4]),)),
+        comparisons=made.comparisons(worst, refused=hostile_refusals(), ungated=(Ungated("b", bad[0], bad[7]),)),
         tradeoff=made.tradeoff(bad[0]),
         correlations=made.correlations(bad[0]),
         faults=tuple(Fault(Path("/nowhere/x"), text) for text in HOSTILE),
@@ -73,3 +73,9 @@ def hostile_flips() -> Flips:
     """Flips whose texts are hostile."""
     turned = tuple(Flip(text, text, text, text, text) for text in HOSTILE)
     return dataclasses.replace(made.flips(0, 0), negative=turned, positive=turned, right=HOSTILE[0])
+
+
+def hostile_refusals() -> tuple[Refused, ...]:
+    """Refusals of both sorts whose words are hostile."""
+    some = dict(enumerate(HOSTILE))
+    return Refused(some[0], some[1], some[2], some[7], some[4]), Refused(some[3], NOT_SCORED, some[0], some[1], some[7])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from fairbench.comparison import Comparison, Comparisons, Difference, Flip, Flips, Refused
+from fairbench.comparison import Comparison, Comparisons, Difference, Flip, Flips, Refused, Ungated
 from fairbench.reporting.contents import Figure, Report
 from fairbench.scores import Interval, MetricInfo, PValue, Score, TaskInfo
 from fairbench.tidy import COLUMNS
@@ -207,10 +207,10 @@ def flips(negative: int, positive: int) -> Flips:
     )
 
 
-def comparisons(*differences: Difference, refused: tuple[Refused, ...] = ()) -> Comparisons:
+def comparisons(*differences: Difference, refused: tuple[Refused, ...] = (), ungated: tuple[Ungated, ...] = ()) -> Comparisons:
     """One model beside a baseline."""
     one = Comparison("a", "b", differences, refused, ("perplexity: 10 -> 11, worse",))
-    return Comparisons(comparisons=(one,), alpha=0.05, family=(("b", "pairs/share"),), draws=1000, seed=7)
+    return Comparisons(comparisons=(one,), alpha=0.05, family=(("b", "pairs/share"),), draws=1000, seed=7, ungated=ungated)
 
 
 def tradeoff(name: str = "b") -> Any:

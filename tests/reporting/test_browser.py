@@ -236,6 +236,21 @@ def test_a_phone_scrolls_in_one_direction_only(browser: Any, files: dict[str, Pa
             assert opened.overflow() == 0
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_a_phone_differences_and_figures_are_seen_whole(browser: Any, files: dict[str, Path], scheme: str):
+    with Opened(browser, files["usual"], viewport=PHONE, color_scheme=scheme) as opened:
+        wide = "[...document.querySelectorAll('.differences, .differences tr.is > *, .plate, .plate svg')]"
+        ends = opened.page.evaluate(f"{wide}.map(one => one.getBoundingClientRect()).map(one => [one.left, one.right])")
+        assert len(ends) > 15 and all(0 <= left < right <= PHONE["width"] for left, right in ends)
+        cells = "[...document.querySelectorAll('.differences tr.is > *')].map(one => getComputedStyle(one, '::before').content)"
+        labels = [one.partition('"')[2].partition('"')[0] for one in opened.page.evaluate(cells)]
+        heads = "[...document.querySelectorAll('.differences > thead th')].map(one => one.textContent.trim())"
+        assert labels == opened.page.evaluate(heads)
+        opened.open_all()
+        inner = "[...document.querySelectorAll('.inner thead tr')].map(one => getComputedStyle(one).display)"
+        assert set(opened.page.evaluate(inner)) == {"table-row"}, "a table in a card is no card"
+
+
 def test_twenty_models_by_thirty_metrics_open_at_once(browser: Any, files: dict[str, Path]):
     assert files["large"].stat().st_size < 5_000_000
     with Opened(browser, files["large"]) as opened:
@@ -253,4 +268,12 @@ def test_paper_has_no_controls_and_everything_open(browser: Any, files: dict[str
         assert opened.page.locator("#score-1").get_by_text("Ties are many.").is_visible()
         assert opened.page.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
         assert not opened.page.locator("#score-1 .example").get_by_text("words").is_visible()
+        pair = opened.page.locator(".differences")
+        for text in ("differs: closer to the ideal", "Read this.", "6 left out to have no counterpart"):
+            assert pair.get_by_text(text).first.is_visible(), text
+        for text in ("McNemar's exact test", "Group by group", "negative and 3 positive flips", "1 group, flips, tests"):
+            assert not pair.get_by_text(text).first.is_visible(), text
+        assert opened.page.get_by_text("On paper the tests").is_visible()
+        opened.page.emulate_media(media="screen")
+        assert opened.page.get_by_text("On paper the tests").is_hidden()
         assert opened.page.pdf().startswith(b"%PDF")

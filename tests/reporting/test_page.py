@@ -9,12 +9,12 @@ import sys
 
 import pytest
 
-from fairbench.comparison import Refused
+from fairbench.comparison import NOT_SCORED, Comparison, Refused, Ungated
 from fairbench.errors import FairbenchError
 from fairbench.reporting.contents import Example, Examples
 from fairbench.reporting.markup import named, shown
 from fairbench.reporting.page import FIGURES_SHOWN, FLIPS_SHOWN, page, write_page
-from fairbench.reporting.provenance import flat, provenance
+from fairbench.reporting.provenance import about, flat, provenance
 from fairbench.reporting.rows import rows
 from tests.reporting import made
 from tests.reporting.hostile import HOSTILE
@@ -178,6 +178,28 @@ def test_provenance_is_said_once_and_every_row_points_to_it():
     assert "somebody/pairs" in read.texts["task-1"] and "2026-01-02T03:04:05" in read.texts["score-5"]
 
 
+def test_blocks_of_one_name_are_told_apart_and_others_have_no_number():
+    results = {str(at): made.result(scorer=scorer) for at, scorer in enumerate(("sum", "mean", "sum"))}
+    names = [(block.kind, block.name, len(block.files)) for block in provenance(results).blocks]
+    assert names == [
+        ("task", "pairs version 1", 3),
+        ("probe", "likelihood version 2, number 1 of 2", 2),
+        ("probe", "likelihood version 2, number 2 of 2", 1),
+        ("program", "fairbench 0.1", 3),
+    ]
+
+
+def test_versions_say_how_many_results_they_made():
+    versions = {"python": {"3.11.7": 61}, "numpy": {"2.0": 60, "2.1": 1}}
+    wanted = [
+        ("program", "x"),
+        ("versions python", "3.11.7 (61 results)"),
+        ("versions numpy", "2.0 (60 results), 2.1 (1 result)"),
+    ]
+    assert list(about({"versions": versions, "program": "x"})) == wanted
+    assert list(about({"results": 0})) == [("results", "0")]
+
+
 def test_nested_blocks_are_lines():
     block = {"a_b": {"c": 1, "no": None, "empty": ""}, "list": [1, 2], "judges": [{"name": "x", "by": "y"}], "yes": True}
     wanted = [("a b c", "1"), ("list", "1, 2"), ("judges x name", "x"), ("judges x by", "y"), ("yes", "true")]
@@ -231,6 +253,65 @@ def test_a_gate_that_does_not_pass_is_said():
     assert "At least one gate does not let through." in text and "not passed" in text
 
 
+def test_a_metric_that_could_not_be_compared_has_a_gate_that_does_not_pass():
+    gone = (Ungated("b", "pairs/lost", "records differ"), Ungated("c", "pairs/of_another", "it was not scored on it"))
+    text = said(Read(page(made.report(comparisons=made.comparisons(made.difference(), ungated=gone)))).texts[""])
+    assert "pairs/lost: not passed, since it could not be compared: records differ" in text
+    assert "At least one gate does not let through." in text and "pairs/of_another" not in text
+    assert "Gates without a comparison" not in page(made.report(comparisons=made.comparisons(made.difference())))
+
+
+def test_what_only_the_baseline_was_scored_on_is_said_without_its_fields():
+    some = (Refused("pairs/x", NOT_SCORED, "there", None, "It was not scored on it."),)
+    text = said(Read(page(made.report(comparisons=made.comparisons(made.difference(), refused=some)))).texts[""])
+    assert "pairs/x: It was not scored on it." in text and "for the baseline" not in text
+
+
+def test_a_difference_between_groups_has_a_verdict_that_says_it_is_uncorrected():
+    parts = {
+        "women": made.difference(p_holm=None, margin=None, passed=None, said="differs: farther from the ideal"),
+        "men": made.difference(p=None, p_holm=None, margin=None, passed=None, verdict="no test", said="no test: nothing varies"),
+    }
+    text = said(Read(page(made.report(comparisons=made.comparisons(made.difference(by_group=parts))))).texts[""])
+    assert "p and verdicts are not corrected for their number" in text and "Verdict, uncorrected" in text
+    assert "differs: farther from the ideal" in text and "no test: nothing varies" in text
+
+
+def test_a_verdict_says_where_a_difference_goes_and_the_sentence_does_not_repeat_it():
+    one = made.difference(said="differs: closer to the ideal; not worse by more than 1: better by at least 3.5")
+    other = made.difference(verdict="no test", said="no test: nothing varies", p=None, p_holm=None, margin=None, passed=None)
+    null = made.difference(verdict="no difference detected", said="no difference detected (could have seen >= 8.125)")
+    text = said(Read(page(made.report(comparisons=made.comparisons(one, other, null)))).texts[""])
+    assert text.count("differs: closer to the ideal") == 1 and "not worse by more than 1: better by at least 3.5;" in text
+    assert "no test: nothing varies;" in text and "no difference detected" in text and "could have seen >=" not in text
+
+
+def test_a_difference_without_a_bound_says_why():
+    one = made.difference(worse_by=None, no_bound="a bound wants 30 records, and there are 9")
+    text = said(Read(page(made.report(comparisons=made.comparisons(one)))).texts[""])
+    assert "without an upper bound (a bound wants 30 records, and there are 9), where 1 is allowed" in text
+    assert "confidence not above -3.5, where 1 is allowed" in said(
+        page(made.report(comparisons=made.comparisons(made.difference())))
+    )
+
+
+def test_the_figure_of_a_comparison_stands_before_its_table():
+    gone = made.difference(difference=None, interval=None, p=None, verdict="undefined", said="undefined: all tie")
+    usual = made.comparisons(made.difference())
+    pairs = tuple(
+        Comparison("a", name, (one,)) for name, one in (("b", made.difference()), ("c", gone), ("d", made.difference()))
+    )
+    drawn = tuple(made.picture(name, section="comparison") for name in ("compared-b", "compared-d", "flips-x"))
+    report = made.report(comparisons=dataclasses.replace(usual, comparisons=pairs), figures=drawn)
+    text = page(report)
+    wanted = ("comparison-1", "compared-b in words", "between b and a", "comparison-2", "between c and a", "comparison-3")
+    wanted += ("compared-d in words", "between d and a", "flips-x in words", 'id="scores"')
+    places = [text.index(one) for one in wanted]
+    assert places == sorted(places)
+    others = page(dataclasses.replace(report, figures=drawn[1:]))
+    assert others.index("compared-d in words") > others.index("between d and a"), "one too few: nobody knows whose it is"
+
+
 def test_a_difference_that_is_undefined_has_no_number():
     gone = {
         "difference": None,
@@ -268,11 +349,21 @@ def test_tradeoff_and_correlations_are_tables():
     assert "models only. Over fewer" not in many
 
 
+def test_how_a_tradeoff_is_scaled_and_who_is_left_out_is_said_once():
+    one = dataclasses.replace(made.tradeoff(), left_out={"z": "no utility"}, warnings=("1 left out: z (no utility)", "Beware."))
+    text = said(Read(page(made.report(tradeoff=one))).texts[""])
+    assert text.count("no utility") == 1 and "Without a place: z (no utility)." in text and "Beware." in text
+    assert text.count("Scaled by b.") == 1
+    drawn = page(made.report(tradeoff=one, figures=(made.picture("t", section="tradeoff"),)))
+    assert "Scaled by b." not in drawn, "the figure's caption says it"
+
+
 def test_a_figure_has_its_caption_and_its_words_for_those_who_can_not_see_it():
     read = Read(page(made.report(figures=(made.picture("one"), made.picture("two", section="training")))))
     assert [a["aria-label"] for a in read.elements("svg")] == ["one in words", "two in words"]
     assert all(a["role"] == "img" for a in read.elements("svg"))
     assert "What one shows How to read it." in said(read.texts[""]) and "training" in read.texts
+    assert len([a for a in read.elements("b") if a.get("class") == "unseen"]) == 2, "the titles stand in the drawings"
 
 
 def test_many_figures_are_all_there():

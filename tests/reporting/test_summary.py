@@ -56,3 +56,16 @@ def test_what_could_be_missed_is_said_of_what_was_not_found():
     assert one.tallies[1].near[0].missed == f"a distance below {signed} could be missed"
     assert one.tallies[1].away[0].missed == ""
     assert one.tallies[2].near[0].missed == "a distance of 0.0931 is not ruled out"
+
+
+def test_a_score_away_from_its_ideal_has_the_side_that_it_lies_on():
+    no_ideal = {"ideal": None, "low": None, "high": None, "p_value": 0.001}
+    listed = [
+        made.row(task="1", value=57.0, low=55.0, high=60.0),
+        made.row(task="2", value=40.0, low=30.0, high=45.0),
+        made.row(task="3", **no_ideal),
+        made.row(task="4", low=45.0, high=60.0),
+    ]
+    (one,) = summaries(rows(made.report(listed)))
+    assert [line.side for line in one.tallies[1].away] == ["above it", "below it", ""]
+    assert [line.side for line in one.tallies[1].near] == [""]
