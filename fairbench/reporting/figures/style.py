@@ -36,6 +36,9 @@ INK, FAINT, PALE = "#222222", "#6B6B6B", "#D9D9D9"
 KINDS = (".svg", ".png", ".pdf")
 """Files that a figure can be kept as."""
 
+DPI = 200
+"""Of PNG files."""
+
 TALLEST = 60.0
 """Inches that a figure may be high: beyond it a table serves better."""
 
@@ -119,7 +122,7 @@ def save(ax: Axes, path: Path | str) -> None:
         raise FairbenchError(f"{path} ends in {kind or 'nothing'}. Figures are kept as {', '.join(KINDS)}: give one of these.")
     nobody = {".svg": ("Date", "Creator"), ".png": ("Software",), ".pdf": ("CreationDate", "Creator", "Producer")}[kind]
     with _look(), whole_file(path) as file:
-        _settled(ax).savefig(file, format=kind[1:], dpi=200, metadata=dict.fromkeys(nobody))
+        _printed(_settled(ax), file, kind, dict.fromkeys(nobody))
 
 
 def svg(ax: Axes) -> str:
@@ -134,7 +137,7 @@ def svg(ax: Axes) -> str:
     """
     kept = io.StringIO()
     with _look(**{"svg.fonttype": "none"}):
-        _settled(ax).savefig(kept, format="svg", metadata={"Date": None, "Creator": None})
+        _printed(_settled(ax), kept, ".svg", {"Date": None, "Creator": None})
     return inlined(kept.getvalue())
 
 
@@ -145,6 +148,26 @@ def sheet(ax: Axes) -> Figure:
     figure = ax.get_figure(root=True)
     assert isinstance(figure, Figure)
     return figure
+
+
+def _printed(figure: Figure, file: Any, kind: str, metadata: Mapping[str, Any]) -> None:
+    """Writes a figure whose layout is settled. `savefig` would draw it twice, the first time to see how large it is."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    dpi, canvas = figure.dpi, figure.canvas
+    try:
+        if kind == ".png":
+            figure.set_dpi(DPI)
+            FigureCanvasAgg(figure).print_png(file, metadata=metadata)  # type: ignore[no-untyped-call]
+        elif kind == ".pdf":
+            FigureCanvasPdf(figure).print_pdf(file, metadata=metadata)  # type: ignore[no-untyped-call]
+        else:
+            FigureCanvasSVG(figure).print_svg(file, metadata=metadata)  # type: ignore[no-untyped-call]
+    finally:
+        figure.set_dpi(dpi)
+        figure.set_canvas(canvas)
 
 
 def _settled(ax: Axes) -> Figure:
