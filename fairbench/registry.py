@@ -78,6 +78,7 @@ class Folder(Generic[Card]):
     card: type[Card]
     include: tuple[Path, ...] = ()
     _modules: dict[str, ModuleType] = field(default_factory=dict, compare=False)
+    _files: dict[str, str | Path] = field(default_factory=dict, compare=False)
 
     def find(self, name: str) -> tuple[Card, ModuleType]:
         """The card and the module that hold `name`.
@@ -111,7 +112,12 @@ class Folder(Generic[Card]):
         return cards
 
     def files(self) -> dict[str, str | Path]:
-        """File name -> module path (package, entry point) or file (include folder)."""
+        """File name -> module path (package, entry point) or file (include folder). Looked for once: entry points are slow."""
+        if not self._files:
+            self._files.update(self._listed())
+        return self._files
+
+    def _listed(self) -> dict[str, str | Path]:
         found: dict[str, str | Path] = dict(self._own())
         further: list[tuple[str, str | Path]] = []
         for entry in importlib.metadata.entry_points(group=f"fairbench.{self.kind}s"):

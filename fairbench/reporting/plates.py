@@ -97,6 +97,7 @@ def _associations(rows: pd.DataFrame, found: Sequence[Found]) -> Iterator[Plate]
     from fairbench.reporting.figures.associations import forest
     from fairbench.reporting.figures.effects import effects
 
+    registry = Registry()
     details = {str(row["file"]): one.result.score.details for row, one in _with_results(rows, found)}
     for name, part in _families(rows):
         own = {file: details[file] for file in part["file"] if file in details}
@@ -113,7 +114,7 @@ def _associations(rows: pd.DataFrame, found: Sequence[Found]) -> Iterator[Plate]
         )
         behind = {str(row["file"]): one for row, one in _with_results(part, found)}
         draws = [
-            _draws(behind[row["file"]], _called(row, several))
+            _draws(behind[row["file"]], _called(row, several), registry)
             for _, row in part.iterrows()
             if own.get(row["file"], {}).get("es_50%") is not None
         ]
@@ -141,11 +142,11 @@ def _families(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
             yield from ((f"{metric}-{model}", own) for model, own in part.groupby("model", sort=False))
 
 
-def _draws(one: Found, called: str) -> Any:
+def _draws(one: Found, called: str, registry: Registry) -> Any:
     """The draws of a test: all of them where its answers are kept and its metric is installed, else what its result says."""
     from fairbench.reporting.figures.effects import saved_draws, whole_draws
 
-    registry, name = Registry(), one.result.metric["name"]
+    name = one.result.metric["name"]
     with contextlib.suppress(Undefined, FairbenchError):  # what is wrong with answers is said of the result, not of a figure
         if name in registry.metrics() and (hook := registry.metric(name).effects) is not None:
             info = registry.metrics()[name]
