@@ -99,12 +99,12 @@ def write_demo_report(output: Path, mitigated: Mitigated, progress: Progress) ->
     Returns:
         The HTML file, below `output`.
     """
+    from fairbench.collection import called
     from fairbench.reporting.assembling import ReportOptions, assemble
     from fairbench.reporting.writing import write_report
 
-    options = ReportOptions(
-        title="What the demonstration did", baseline=f"planted:{BIASED}", against=(mitigated.product.folder.name,)
-    )
+    made = called({"name": str(mitigated.product.folder)})  # as its results call it: the whole of a relative path
+    options = ReportOptions(title="What the demonstration did", baseline=f"planted:{BIASED}", against=(made,))
     report, drawn = assemble([output], options, progress)
     return write_report(report, drawn, output / "report", ("svg",), progress).page
 
