@@ -10,7 +10,7 @@ import typer
 
 from fairbench import flags
 from fairbench.errors import FairbenchError
-from fairbench.wording import figure, interval_text, left_out_text
+from fairbench.wording import figure, interval_text, left_out_text, p_figure
 
 if TYPE_CHECKING:
     from fairbench.agreement import Agreement, Contrast, Followed
@@ -137,7 +137,7 @@ def _people_lines(people: People) -> Iterable[str]:
 def _figure_rows(one: Followed, shown: Sequence[str]) -> Iterable[tuple[str, ...]]:
     for number, name in enumerate(shown):
         found = one.estimates[name]
-        cells = (_value(found), interval_text(found.interval), _p(found.p), str(found.n))
+        cells = (_value(found), interval_text(found.interval), p_figure(found.p), str(found.n))
         yield (one.figure if number == 0 else "", LABELS[name], *cells)
 
 
@@ -145,7 +145,7 @@ def _contrast_rows(one: Contrast, shown: Sequence[str]) -> Iterable[tuple[str, .
     for number, name in enumerate(shown):
         found = one.differences[name]
         tests = one.tests.get("pearson" if "pearson" not in shown and name == "point_biserial" else name, {})
-        ps = [_p(_shown_p(tests[test])) if test in tests else "-" for test in ("williams", "steiger")]
+        ps = [p_figure(_shown_p(tests[test])) if test in tests else "-" for test in ("williams", "steiger")]
         pair = f"{one.first} - {one.second}" if number == 0 else ""
         yield (pair, LABELS[name], _value(found), interval_text(found.interval), *ps, str(found.n))
 
@@ -156,10 +156,6 @@ def _shown_p(test: Tested) -> float | None:
 
 def _value(found: Estimate) -> str:
     return "undefined" if found.value is None else figure(found.value)
-
-
-def _p(p: float | None) -> str:
-    return "-" if p is None else "<1e-4" if p < 1e-4 else f"{p:.2g}"
 
 
 def _notes(found: Agreement) -> Iterable[str]:

@@ -161,17 +161,13 @@ def _rows(one: Difference, by_group: bool) -> Iterable[tuple[str, ...]]:
 
 
 def _cells(task: str, metric: str, one: Difference) -> tuple[str, ...]:
-    from fairbench.wording import figure, interval_text
+    from fairbench.wording import figure, interval_text, p_figure
 
     values = [figure(score.value) if score.value is not None else "undefined" for score in (one.baseline, one.model)]
     difference = "undefined" if one.difference is None else f"{one.difference:+.4g}"
-    p, p_holm = (_p(value) for value in (one.p.value if one.p else None, one.p_holm))
+    p, p_holm = (p_figure(value) for value in (one.p.value if one.p else None, one.p_holm))
     detectable = "-" if one.detectable is None else figure(one.detectable)
     return task, metric, *values, difference, interval_text(one.interval), p, p_holm, detectable, f"{one.n} {one.unit}s"
-
-
-def _p(value: float | None) -> str:
-    return "-" if value is None else "<1e-4" if value < 1e-4 else f"{value:.2g}"
 
 
 def _print_flips(one: Difference, shown: int) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from fairbench import flags
 from fairbench.errors import FairbenchError
+from fairbench.wording import p_figure
 
 if TYPE_CHECKING:
     from fairbench.collection import Collection
@@ -133,9 +134,9 @@ def _cells(pair: Pair) -> tuple[str, ...]:
     return (
         pair.intrinsic, pair.extrinsic, pair.notion or "-", *choices,
         "undefined" if pair.undefined else _r(pair.spearman), _between(pair.spearman_low, pair.spearman_high),
-        _p(pair.spearman_p), _p(pair.spearman_q),
+        p_figure(pair.spearman_p), p_figure(pair.spearman_q),
         "undefined" if pair.undefined else _r(pair.pearson), _between(pair.pearson_low, pair.pearson_high),
-        _p(pair.pearson_p), _p(pair.pearson_q), str(pair.n),
+        p_figure(pair.pearson_p), p_figure(pair.pearson_q), str(pair.n),
     )  # fmt: skip
 
 
@@ -150,7 +151,3 @@ def _r(value: float | None) -> str:
 
 def _between(low: float | None, high: float | None) -> str:
     return "-" if low is None or high is None else f"[{low:+.2f}, {high:+.2f}]"
-
-
-def _p(p: float | None) -> str:
-    return "-" if p is None else "<1e-4" if p < 1e-4 else f"{p:.2g}"

@@ -49,9 +49,14 @@ def interval_text(interval: Interval | None) -> str:
 
 def p_text(score: Score) -> str:
     """The p-value, or a dash."""
-    if score.p_value is None:
+    return p_figure(score.p_value)
+
+
+def p_figure(p: float | None) -> str:
+    """A p as a person reads it, or a dash."""
+    if p is None or p != p:  # NaN: a table has no other way to say that there is none
         return "-"
-    return "<1e-4" if score.p_value < 1e-4 else f"{score.p_value:.2g}"
+    return "<1e-4" if p < 1e-4 else f"{p:.2g}"
 
 
 def published_text(p: float) -> str:

@@ -15,7 +15,7 @@ from fairbench.comparison.discordant import Discordant
 from fairbench.comparison.paired import Paired, largest_worse_by, worse_by
 from fairbench.disparity.rate_disparity import RateDisparity
 from fairbench.scores import Interval
-from fairbench.stats import Floats, bootstrap_weights, resampling_units
+from fairbench.stats import Floats, Units, bootstrap_weights
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,16 +86,16 @@ def bound(
 
 def units_that_differ(pair: Paired) -> int:
     """How many units have other answers of one model than of the other, in the columns that the metric reads."""
-    seen = [_by_unit(pair, table) for table in (pair.baseline, pair.model)]
+    seen = [_by_unit(pair, table, units) for table, units in zip((pair.baseline, pair.model), pair.units, strict=True)]
     return sum(seen[0][unit] != seen[1].get(unit) for unit in seen[0])
 
 
-def _by_unit(pair: Paired, table: pd.DataFrame) -> dict[int, list[tuple[str, ...]]]:
+def _by_unit(pair: Paired, table: pd.DataFrame, units: Units) -> dict[int, list[tuple[str, ...]]]:
     """What stands in the metric's columns of each unit's rows, in a steady order."""
     columns = [name for name in pair.metric.info.columns if name in table.columns]
     rows = zip(*(table[name].map(repr).tolist() for name in ("id", *columns)), strict=True)
     found: dict[int, list[tuple[str, ...]]] = {}
-    for unit, row in zip(resampling_units(table).of_row.tolist(), rows, strict=True):
+    for unit, row in zip(units.of_row.tolist(), rows, strict=True):
         found.setdefault(unit, []).append(row)
     return {unit: sorted(rows) for unit, rows in found.items()}
 
@@ -120,11 +120,11 @@ def signed_differences(pair: Paired) -> Signed | None:
     if not isinstance(disparity, RateDisparity):
         return None
     drawn, seen = [], []
-    for table in (pair.baseline, pair.model):
+    for table, units in zip((pair.baseline, pair.model), pair.units, strict=True):
         one = disparity.signed(table, np.ones((1, len(table))), pair.metric.options)
         if one is None:
             return None
-        weights = bootstrap_weights(resampling_units(table), pair.how.draws, pair.how.seed)
+        weights = bootstrap_weights(units, pair.how.draws, pair.how.seed)
         drawn.append(np.concatenate([disparity.signed(table, w, pair.metric.options) for w in weights]))  # type: ignore[arg-type]
         seen.append(one[0])
     return Signed(drawn[0], drawn[1], (seen[0], seen[1])) if seen[0].shape == seen[1].shape else None

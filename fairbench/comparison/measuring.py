@@ -183,7 +183,7 @@ def _of_figures(pair: Paired, named: Mapping[str, Any], how: MeasureOptions) -> 
     except (Undefined, FairbenchError):  # what is wrong with the groups has been said of the whole
         return {}
     plain = measure_scores(pair, how)
-    found = {}
+    found, units = {}, pair.units[0]
     for name in (name for name in seen[0] if name in seen[1]):
         before, after = (float(s[name][0]) for s in seen)
         scores = [scores_of.get(name) for scores_of in plain]
@@ -191,7 +191,6 @@ def _of_figures(pair: Paired, named: Mapping[str, Any], how: MeasureOptions) -> 
             continue
         differences = drawn[1][name] - drawn[0][name] if len(drawn[0]) else np.empty(0)
         kept = differences[np.isfinite(differences)]
-        units = pair.units[0]
         between = interval_of_difference(differences, how.level, units)
         stderr = float(kept.std()) if between else None
         found[name] = Difference(

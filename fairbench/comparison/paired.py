@@ -6,6 +6,7 @@ draws is a draw of the difference.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -49,7 +50,7 @@ class Paired:
     model: pd.DataFrame
     how: MeasureOptions
 
-    @property
+    @functools.cached_property
     def units(self) -> tuple[Units, Units]:
         """The units of either table: the same ones, in the same order."""
         return resampling_units(self.baseline), resampling_units(self.model)

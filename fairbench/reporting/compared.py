@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fairbench.comparison import Comparison, Comparisons, Difference
-from fairbench.reporting.sheets import Cell, Notes, Row, Sheet, level_note, p_figure
-from fairbench.wording import figure, interval_text
+from fairbench.reporting.sheets import Cell, Notes, Row, Sheet, level_note
+from fairbench.wording import figure, interval_text, p_figure
 
 if TYPE_CHECKING:
     import pandas as pd

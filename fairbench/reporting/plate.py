@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,3 +40,19 @@ class Plate:
     described: str
     subject: str = ""
     height: float = 3.6
+
+
+def file_names(names: Iterable[str], empty: str) -> list[str]:
+    """Names that are fit for files, no two the same.
+
+    Args:
+        names: any texts: of figures, of models.
+        empty: what a text is called of which nothing is fit.
+    """
+    seen: dict[str, int] = {}
+    found = []
+    for name in names:
+        fit = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in name)[:80].strip("-.") or empty
+        seen[fit] = seen.get(fit, 0) + 1
+        found.append(fit if seen[fit] == 1 else f"{fit}-{seen[fit]}")
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from fairbench.comparison.sharing import answers_of
 from fairbench.errors import FairbenchError, Undefined
 from fairbench.registry import Registry
 from fairbench.reporting.contents import Report
-from fairbench.reporting.plate import DESCRIBED, MOST_OF_A_KIND, Plate
+from fairbench.reporting.plate import DESCRIBED, MOST_OF_A_KIND, Plate, file_names
 from fairbench.reporting.plates_between import between_models
 from fairbench.tables import complete, usable
 from fairbench.tidy import GROUP, WHOLE
@@ -202,10 +203,6 @@ def _row(row: Mapping[Any, Any], name: str) -> str:
 
 def unique_names(made: Iterable[Plate]) -> Iterator[Plate]:
     """The plates with names that are fit for files, no two the same."""
-    import dataclasses
-
-    seen: dict[str, int] = {}
-    for plate in made:
-        fit = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in plate.name)[:80].strip("-.") or "figure"
-        seen[fit] = seen.get(fit, 0) + 1
-        yield dataclasses.replace(plate, name=fit if seen[fit] == 1 else f"{fit}-{seen[fit]}")
+    plates = list(made)
+    names = file_names([plate.name for plate in plates], "figure")
+    return (dataclasses.replace(plate, name=name) for plate, name in zip(plates, names, strict=True))

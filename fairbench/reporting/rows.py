@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from fairbench.scores import Interval, Score
+from fairbench.scores import Interval
 from fairbench.tidy import CLEAN, COLUMNS, GROUP, WHOLE, WITHOUT_REFUSALS, require_columns
-from fairbench.wording import figure, interval_text, n_text, p_text, published_text
+from fairbench.wording import figure, interval_text, n_text, p_figure, published_text
 
 if TYPE_CHECKING:
     from fairbench.reporting.contents import Examples, Report
@@ -23,10 +23,6 @@ PARTS = {
     WHOLE: "all records",
 }
 """What the parts of a score are called."""
-
-_NO_SCORE = Score(
-    value=None, interval=None, p_value=None, p_method=None, n=0, n_total=0, n_records=0, ideal=None, unit="record", direction=""
-)
 
 
 @dataclass(frozen=True)
@@ -193,7 +189,7 @@ def _tests(has: Mapping[str, Any], between: Interval | None) -> Iterator[str]:
 
 def probability(p: float | None) -> str:
     """A p-value in words, or a dash."""
-    return p_text(replace(_NO_SCORE, p_value=present(p)))
+    return p_figure(p)
 
 
 def present(value: Any) -> Any:

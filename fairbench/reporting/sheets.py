@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fairbench.tidy import GROUP, WHOLE, require_columns
-from fairbench.wording import figure, n_text
+from fairbench.wording import figure, n_text, p_figure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -229,13 +229,6 @@ def usual_level(rows: pd.DataFrame) -> float | None:
 def level_note(level: float | None) -> str:
     """What the brackets are."""
     return "" if level is None else f"In brackets the {100 * level:.4g} % interval."
-
-
-def p_figure(p: float | None) -> str:
-    """A p-value, or a dash."""
-    if p is None or p != p:
-        return "-"
-    return "<1e-4" if p < 1e-4 else f"{p:.2g}"
 
 
 def dicts(rows: pd.DataFrame) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ from fairbench.reporting.assembling import Drawn, Progress
 from fairbench.reporting.contents import Report
 from fairbench.reporting.model_card import write_model_card
 from fairbench.reporting.page import write_page
+from fairbench.reporting.plate import file_names
 from fairbench.reporting.tables import write_tables
 
 FORMATS = ("svg", "png", "pdf")
@@ -85,9 +86,9 @@ def write_report(
         progress("figure files", len(drawn), len(drawn))
     files += write_tables(report, folder / "tables")
     refused: dict[str, str] = {}
-    for label in report.models:
+    for label, name in zip(report.models, file_names(report.models, "model"), strict=True):
         try:
-            files.append(write_model_card(report, label, folder / "cards" / _fit(label)))
+            files.append(write_model_card(report, label, folder / "cards" / name))
         except FairbenchError as error:
             refused[label] = str(error)
     page = write_page(report, folder / "index.html")
@@ -114,8 +115,3 @@ def _tidy(folder: Path, files: Sequence[Path]) -> None:
 def _write(path: Path, text: str) -> None:
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
-
-
-def _fit(label: str) -> str:
-    """A label that is fit for a folder."""
-    return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in label)[:80].strip("-.") or "model"
